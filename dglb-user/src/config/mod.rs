@@ -1,0 +1,249 @@
+//! The configuration of a node, checked once and trusted after that.
+//!
+//! `Config::load` reads one TOML file; whatever is wrong in it becomes a [`ConfigError`] that says
+//! file, line, key and what would be right. What depends on the machine (interfaces, addresses) is
+//! checked by [`crate::config::machine`], not here.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ipnet::Ipv4Net;
+
+use crate::{label::Label, name::OwnerName};
+
+/// One node's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What every role has.
+    pub node: Node,
+    /// The rate limit of answers.
+    pub limit: Limit,
+    /// What this role needs.
+    pub role: Role,
+}
+
+/// Who and where the node is.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its name, lower case; the label of a DNS-LB follows from it.
+    pub name: String,
+    /// Interfaces that the XDP program is attached to.
+    pub interfaces: Vec<String>,
+    /// Addresses that DNS is answered on, port 53. At least one, at most [`MAX_ADDRESSES`].
+    pub addresses: Vec<Ipv4Addr>,
+    /// Whether the kernel answers.
+    pub datapath: Datapath,
+    /// Where the BPF file system is mounted.
+    pub bpffs: PathBuf,
+}
+
+/// Addresses that one node may answer on.
+pub const MAX_ADDRESSES: usize = 8;
+/// Prefixes with a limit of their own.
+pub const MAX_LIMIT_PREFIXES: usize = 32;
+/// Octets that a balanced name may have on the wire: room for a label and `ns.` (DESIGN "Labels").
+pub const MAX_BALANCED_NAME: usize = 236;
+
+/// Where answers are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Datapath {
+    /// In the kernel, by XDP; user space answers what is passed up.
+    Xdp,
+    /// In user space alone.
+    Userspace,
+}
+
+/// The rate limit: a token bucket for each source /24 and CPU.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// What a /24 without an entry in `prefixes` gets.
+    pub default: Rate,
+    /// Named prefixes, longest first.
+    pub prefixes: Vec<(Ipv4Net, Rate)>,
+}
+
+/// A token bucket's size and speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Answers a second; at least 1.
+    pub per_second: u32,
+    /// Answers at once after a pause; at least 1.
+    pub burst: u32,
+}
+
+/// What the node is.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// Refers each resolver to its DNS-LB.
+    DnsB(DnsB),
+    /// Probes the sites and answers with the best.
+    DnsLb(DnsLb),
+}
+
+/// A DNS-B.
+#[derive(Clone, Debug)]
+pub struct DnsB {
+    /// Where DNS-LBs connect to: loopback or a private address until the protocol has TLS.
+    pub map_listen: SocketAddr,
+    /// How long a DNS-LB may stay silent before it counts as down.
+    pub lease: Duration,
+    /// The DNS-LBs it may refer to; at least one.
+    pub dns_lbs: Vec<DnsLbNode>,
+    /// Index in `dns_lbs` of the one that serves resolvers nobody announced.
+    pub default_dns_lb: usize,
+    /// The zones delegated to this node.
+    pub zones: Vec<Zone>,
+    /// The balanced names in them.
+    pub services: Vec<BService>,
+}
+
+/// A DNS-LB as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsLbNode {
+    /// Node name, lower case.
+    pub name: String,
+    /// Address that it answers DNS on.
+    pub address: Ipv4Addr,
+    /// Follows from the name.
+    pub label: Label,
+}
+
+/// A zone that a DNS-B is authoritative for.
+#[derive(Clone, Debug)]
+pub struct Zone {
+    /// Its apex.
+    pub apex: OwnerName,
+    /// Its SOA.
+    pub soa: Soa,
+    /// Its NS host names; the same as in the delegation.
+    pub ns: Vec<OwnerName>,
+    /// TTL of the NS set and of `hosts`.
+    pub ttl: u32,
+    /// Address records in the zone (mostly of NS hosts within it).
+    pub hosts: Vec<(OwnerName, Ipv4Addr)>,
+}
+
+/// The values of an SOA record (RFC 1035 §3.3.13); its owner follows from the place it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Soa {
+    /// Primary name server.
+    pub mname: OwnerName,
+    /// Mailbox of the person responsible.
+    pub rname: OwnerName,
+    /// Version of the zone.
+    pub serial: u32,
+    /// Seconds.
+    pub refresh: u32,
+    /// Seconds.
+    pub retry: u32,
+    /// Seconds.
+    pub expire: u32,
+    /// Seconds; the TTL of a negative answer is min(`ttl`, `minimum`) (RFC 2308 §3).
+    pub minimum: u32,
+    /// TTL of the SOA record itself, seconds.
+    pub ttl: u32,
+}
+
+/// The form of referral (DESIGN §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Form R: a plain downward referral at the balanced name.
+    Referral,
+    /// Form C: a CNAME to `L.N`, and a referral for that.
+    Cname,
+}
+
+/// A balanced name at a DNS-B.
+#[derive(Clone, Debug)]
+pub struct BService {
+    /// N.
+    pub name: OwnerName,
+    /// Index in `zones` of the zone that it lies in; form R: below the apex, form C: the apex.
+    pub zone: usize,
+    /// Form of referral.
+    pub form: Form,
+    /// TTL of the referral, its glue, and form C's CNAME, seconds.
+    pub referral_ttl: u32,
+}
+
+/// A DNS-LB.
+#[derive(Clone, Debug)]
+pub struct DnsLb {
+    /// The address that it announces: the first of the node's addresses.
+    pub address: Ipv4Addr,
+    /// Its own label.
+    pub label: Label,
+    /// The DNS-Bs' map protocol addresses.
+    pub dns_bs: Vec<SocketAddr>,
+    /// How often it renews.
+    pub renew: Duration,
+    /// Where the resolvers that it is beside come from.
+    pub resolvers: ResolverSource,
+    /// What it answers for.
+    pub services: Vec<LbService>,
+}
+
+/// Where a DNS-LB learns its resolvers' addresses.
+#[derive(Clone, Debug)]
+pub enum ResolverSource {
+    /// Listed in the configuration.
+    Listed(Vec<Ipv4Addr>),
+    /// The `nameserver` lines of this file, followed when it changes.
+    ResolvConf(PathBuf),
+}
+
+/// A balanced name at a DNS-LB.
+#[derive(Clone, Debug)]
+pub struct LbService {
+    /// N.
+    pub name: OwnerName,
+    /// Form of referral by which queries come.
+    pub form: Form,
+    /// TTL of address answers, seconds.
+    pub answer_ttl: u32,
+    /// TTL of the referral, the most that this node's own NS answer may have, seconds.
+    pub referral_ttl: u32,
+    /// Values of the SOA in negative answers.
+    pub soa: Soa,
+    /// The mirrors; at least one, names unique.
+    pub sites: Vec<Site>,
+    /// How they are probed.
+    pub probe: Probe,
+}
+
+/// One mirror.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its name, for people.
+    pub name: String,
+    /// Its IPv4 address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Its IPv6 address, answered for AAAA; not probed yet.
+    pub ipv6: Option<std::net::Ipv6Addr>,
+}
+
+/// An HTTP probe.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// TCP port.
+    pub port: u16,
+    /// Path and query of the GET.
+    pub path: String,
+    /// Host header.
+    pub host: String,
+    /// Statuses that count as success; at least one.
+    pub status: Vec<u16>,
+    /// Between probes of one site.
+    pub interval: Duration,
+    /// For the whole probe.
+    pub timeout: Duration,
+    /// Between a failed probe and the next while the site is not yet down.
+    pub retry: Duration,
+    /// Failures in a row that make a site down.
+    pub fall: u32,
+    /// Successes in a row that bring it back.
+    pub rise: u32,
+}
