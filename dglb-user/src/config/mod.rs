@@ -38,6 +38,8 @@ pub struct Node {
     pub datapath: Datapath,
     /// Where the BPF file system is mounted.
     pub bpffs: PathBuf,
+    /// How long the kernel answers on after the daemon's last heartbeat (DESIGN §5); default 1 h.
+    pub max_stale: Duration,
 }
 
 /// Addresses that one node may answer on.
@@ -182,6 +184,9 @@ pub struct DnsLb {
     pub renew: Duration,
     /// Where the resolvers that it is beside come from.
     pub resolvers: ResolverSource,
+    /// Other DNS-LBs that this one stands in for: it answers for their labels (form C) and knows
+    /// the addresses of their NS host names. May be empty.
+    pub stands_in_for: Vec<DnsLbNode>,
     /// What it answers for.
     pub services: Vec<LbService>,
 }
