@@ -4,3 +4,5 @@ pub mod config;
 pub mod control;
 pub mod label;
 pub mod name;
+pub mod ready;
+pub mod tables;
