@@ -4,5 +4,6 @@ pub mod config;
 pub mod control;
 pub mod label;
 pub mod name;
+pub mod publish;
 pub mod ready;
 pub mod tables;
