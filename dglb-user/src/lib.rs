@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod control;
+pub mod kernel_object;
 pub mod label;
 pub mod name;
