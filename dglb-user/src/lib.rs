@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod control;
+pub mod kernel_object;
 pub mod label;
 pub mod name;
 pub mod publish;
