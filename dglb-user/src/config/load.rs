@@ -93,13 +93,18 @@ pub(super) fn read_document(document: &DeTable<'_>, report: &Report<'_>) -> Opti
     });
     let node = node::read(&mut root, report).map(|found| found.value);
     let limit = node::read_limit(&mut root, report);
-    let role = match role? {
-        RoleName::DnsB => {
+    let role = match role {
+        None => {
+            // Which keys belong into the file depends on the role.
+            root.finish_loosely();
+            None
+        }
+        Some(RoleName::DnsB) => {
             let role = dns_b::read(&mut root, report, node.as_ref()).map(Role::DnsB);
             root.finish(&dns_b::ELSEWHERE);
             role
         }
-        RoleName::DnsLb => {
+        Some(RoleName::DnsLb) => {
             let role = dns_lb::read(&mut root, report, node.as_ref()).map(Role::DnsLb);
             root.finish(&dns_lb::ELSEWHERE);
             role

@@ -58,7 +58,7 @@ pub(super) fn mailbox(value: Value<'_>) -> Option<OwnerName> {
             format!("\"{}\" has an \"@\"", text.escape_debug()),
             format!(
                 "an SOA record has a dot in its place (RFC 1035 §3.3.13): \"{}.{}\"",
-                local.replace('.', "\\\\.").escape_default(),
+                local.replace('.', "\\.").escape_default(),
                 domain.escape_default()
             ),
         );

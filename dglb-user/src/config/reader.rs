@@ -17,12 +17,16 @@ use super::{
     value::Value,
 };
 
+/// From which likeness on (0 to 1) a known key is taken for what was meant by an unknown one.
+const MIN_LIKENESS: f64 = 0.75;
+
 /// One table of the file.
 pub(super) struct Table<'d> {
     report: &'d Report<'d>,
     entries: &'d DeTable<'d>,
     at: At,
     known: Vec<&'static str>,
+    missing: Vec<(&'static str, String)>,
 }
 
 impl<'d> Table<'d> {
@@ -41,6 +45,7 @@ impl<'d> Table<'d> {
             entries,
             at,
             known: Vec::new(),
+            missing: Vec::new(),
         }
     }
 
@@ -170,18 +175,30 @@ impl<'d> Table<'d> {
             .collect()
     }
 
-    /// Ends the reading: every key that nobody asked for is reported. `elsewhere` tells for some of
-    /// them where they would belong.
-    pub fn finish(self, elsewhere: &[(&str, &str)]) {
+    /// Notes that `key` must be there and is not; [`finish`](Self::finish) reports it.
+    pub fn missing(&mut self, key: &'static str, remedy: &str) {
+        self.missing.push((key, remedy.to_owned()));
+    }
+
+    /// Ends the reading: reports every key that nobody asked for, and those that are missing.
+    /// `elsewhere` tells for some unknown keys where they would belong. A misspelt key is one error,
+    /// so the key that was probably meant does not count as missing too.
+    pub fn finish(mut self, elsewhere: &[(&str, &str)]) {
         for key in self.entries.keys() {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {
                 continue;
             }
-            let remedy = elsewhere
-                .iter()
-                .find(|(other, _)| *other == name)
-                .map_or_else(|| self.hint(name), |(_, remedy)| (*remedy).to_owned());
+            let told = elsewhere.iter().find(|(other, _)| *other == name);
+            let meant = self.nearest(name);
+            let remedy = match (told, meant) {
+                (Some((_, remedy)), _) => (*remedy).to_owned(),
+                (None, Some(meant)) => format!("did you mean \"{meant}\"?"),
+                (None, None) => format!("accepted here: {}", self.known.join(", ")),
+            };
+            if told.is_none() {
+                self.missing.retain(|(missing, _)| Some(*missing) != meant);
+            }
             let at = At {
                 offset: key.span().start,
                 key: self.path(name),
@@ -189,38 +206,34 @@ impl<'d> Table<'d> {
             let message = format!("unknown key \"{}\"", name.escape_debug());
             self.report.add(&at, ErrorKind::UnknownKey, message, remedy);
         }
+        self.finish_loosely();
     }
 
-    /// Reports that `key` is absent.
-    pub fn missing(&self, key: &str, remedy: &str) {
+    /// Ends the reading of a table whose keys are not all known: reports only those that are missing.
+    pub fn finish_loosely(self) {
         let place = match self.at.key.as_str() {
             "" => String::new(),
             table => format!(" in {}", plain(table)),
         };
-        let at = At {
-            offset: self.at.offset,
-            key: self.path(key),
-        };
-        self.report.add(
-            &at,
-            ErrorKind::MissingKey,
-            format!("the key is missing{place}"),
-            remedy,
-        );
+        for (key, remedy) in &self.missing {
+            let at = At {
+                offset: self.at.offset,
+                key: self.path(key),
+            };
+            let message = format!("the key is missing{place}");
+            self.report.add(&at, ErrorKind::MissingKey, message, remedy);
+        }
     }
 
-    /// The nearest key that would be accepted, or all of them.
-    fn hint(&self, name: &str) -> String {
-        let nearest = self
-            .known
+    /// The known key that is most like `name`, if one is like it at all.
+    fn nearest(&self, name: &str) -> Option<&'static str> {
+        let wanted = name.to_ascii_lowercase().replace('-', "_");
+        let likeness = |known: &str| strsim::jaro_winkler(&wanted, known);
+        self.known
             .iter()
-            .map(|known| (strsim::damerau_levenshtein(name, known), known))
-            .filter(|(distance, known)| *distance <= known.len().div_ceil(3))
-            .min();
-        match nearest {
-            Some((_, known)) => format!("did you mean \"{known}\"?"),
-            None => format!("accepted here: {}", self.known.join(", ")),
-        }
+            .copied()
+            .filter(|known| likeness(known) >= MIN_LIKENESS)
+            .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
     }
 
     fn entry(&mut self, key: &'static str) -> Option<Value<'d>> {

@@ -64,10 +64,10 @@ impl<'t> Report<'t> {
             file: self.file.to_owned(),
             line,
             column,
-            key: at.key.clone(),
+            key: printable(at.key.clone()),
             kind,
-            message: message.into(),
-            remedy: remedy.into(),
+            message: printable(message.into()),
+            remedy: printable(remedy.into()),
         });
     }
 
@@ -118,4 +118,20 @@ impl<'t> Report<'t> {
         errors.sort_by_key(|error| (error.line, error.column));
         errors
     }
+}
+
+/// `text` with control characters escaped: what a file contains must not move a terminal's cursor, and
+/// each error stays on one line.
+fn printable(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character.is_control() {
+            true => escaped.extend(character.escape_default()),
+            false => escaped.push(character),
+        }
+    }
+    escaped
 }

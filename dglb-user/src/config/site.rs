@@ -30,7 +30,7 @@ pub(super) fn read_all(service: &mut Table<'_>, report: &Report<'_>) -> Vec<Site
         let name = table.required("name", "\"frankfurt\"", site_name);
         let v4 = table.or("ipv4", None, |value| value.found_ipv4().map(Some));
         let v6 = table.or("ipv6", None, |value| ipv6_address(value).map(Some));
-        require_ipv4(&table, report);
+        require_ipv4(&mut table, report);
         table.finish(&[]);
         if let Some(name) = &name {
             sites.push(Site {
@@ -58,7 +58,7 @@ pub(super) fn read_all(service: &mut Table<'_>, report: &Report<'_>) -> Vec<Site
     sites
 }
 
-fn require_ipv4(table: &Table<'_>, report: &Report<'_>) {
+fn require_ipv4(table: &mut Table<'_>, report: &Report<'_>) {
     match (table.has("ipv4"), table.has("ipv6")) {
         (true, _) => {}
         (false, true) => report.add(

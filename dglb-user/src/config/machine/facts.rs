@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
 };
 
@@ -102,8 +102,8 @@ fn interfaces() -> nix::Result<(Vec<String>, Vec<IpNet>)> {
 }
 
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = || Some(IpAddr::V4(Ipv4Addr::from(address.as_sockaddr_in()?.ip())));
-    let v6 = || Some(IpAddr::V6(Ipv6Addr::from(address.as_sockaddr_in6()?.ip())));
+    let v4 = || Some(IpAddr::V4(address.as_sockaddr_in()?.ip()));
+    let v6 = || Some(IpAddr::V6(address.as_sockaddr_in6()?.ip()));
     v4().or_else(v6)
 }
 

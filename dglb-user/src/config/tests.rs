@@ -1,1 +1,0 @@
-//! Whole files, good and bad.
