@@ -1,7 +1,7 @@
 //! What of a configuration depends on the machine: interfaces, addresses, rights, kernel.
 //!
 //! `dglb check` and `dglb run` both ask [`check_machine`] after [`Config::load`]. What is asked of
-//! the kernel stands in [`facts`], what is wrong for a node in [`judge`]; so every judgement is
+//! the kernel stands in `facts`, what is wrong for a node in `judge`; so every judgement is
 //! tested without a machine of that kind.
 
 mod error;

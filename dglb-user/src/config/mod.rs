@@ -64,6 +64,15 @@ pub struct Node {
     pub max_stale: Duration,
 }
 
+impl Node {
+    /// The node's name as a directory of the BPF file system, where the kernel refuses dots
+    /// (`bpf_lookup` in kernel/bpf/inode.c: EPERM). No host name has an underscore, so names stay
+    /// different.
+    pub fn pin_name(&self) -> String {
+        self.name.replace('.', "_")
+    }
+}
+
 /// Addresses that one node may answer on.
 pub const MAX_ADDRESSES: usize = 8;
 /// Prefixes with a limit of their own.

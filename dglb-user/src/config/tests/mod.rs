@@ -178,6 +178,11 @@ fn user_space_needs_no_interfaces() {
 }
 
 #[test]
+fn the_pin_name_has_no_dot() {
+    assert_eq!(load(DNS_B).node.pin_name(), "b1_backbone_example");
+}
+
+#[test]
 fn a_colliding_label_is_refused() {
     let at = |offset| report::At {
         offset,
