@@ -3,4 +3,6 @@
 pub mod config;
 pub mod control;
 pub mod label;
+pub mod map_protocol;
 pub mod name;
+pub mod resolvers;
