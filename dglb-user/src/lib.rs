@@ -4,3 +4,4 @@ pub mod config;
 pub mod control;
 pub mod label;
 pub mod name;
+pub mod probe;
