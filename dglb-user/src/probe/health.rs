@@ -72,7 +72,9 @@ impl Health {
         self.smoothed
     }
 
-    /// Takes the next result.
+    /// Takes the next result. One that only says that this host could not probe changes nothing, else
+    /// a lack of file descriptors here would take every site away at once; but as the first it decides
+    /// like any other, as the first round must end.
     pub fn record(&mut self, rules: &Rules, outcome: Outcome) -> Change {
         match (self.state, outcome) {
             (State::Unknown, Ok(time)) => {
@@ -94,6 +96,7 @@ impl Health {
                 self.enter(State::Up);
                 Change::WentUp
             }
+            (State::Up | State::Down, Err(Failure::Local(_))) => Change::None,
             (State::Up, Err(failure)) => {
                 self.against += 1;
                 if self.against < rules.fall {
@@ -145,6 +148,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rustix::io::Errno;
 
     use super::*;
 
@@ -218,6 +222,16 @@ mod tests {
         assert_eq!(after(&[ok(100), FAIL, FAIL, FAIL]).smoothed(), None);
         let back = after(&[ok(100), FAIL, FAIL, FAIL, ok(900), FAIL, ok(20), ok(40)]);
         assert_eq!(back.smoothed(), Some(Duration::from_millis(26)));
+    }
+
+    #[test]
+    fn trouble_of_this_host_says_nothing_about_the_target() {
+        const OURS: Outcome = Err(Failure::Local(Errno::MFILE));
+        assert_eq!(after(&[ok(5), OURS, OURS, OURS, OURS]).state(), State::Up);
+        assert_eq!(after(&[ok(5), FAIL, FAIL, OURS, FAIL]).state(), State::Down);
+        assert_eq!(after(&[ok(5), FAIL, OURS]).pause(&RULES), RULES.retry);
+        assert_eq!(after(&[FAIL, ok(5), OURS, ok(5)]).state(), State::Up);
+        assert_eq!(after(&[OURS]).state(), State::Down);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{error::Error, io, pin::pin};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::{
-    Request, Response,
+    Request, Response, Uri,
     body::{Body, Bytes, Incoming},
     client::conn::http1,
     header,
@@ -45,7 +45,7 @@ async fn exchange(get: &HttpGet) -> Result<(), Failure> {
     let request = request(get)?;
     let stream = TcpStream::connect(get.address)
         .await
-        .map_err(|error| Failure::from(error.kind()))?;
+        .map_err(|error| Failure::from(&error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(classify)?;
@@ -63,11 +63,15 @@ async fn exchange(get: &HttpGet) -> Result<(), Failure> {
 }
 
 fn request(get: &HttpGet) -> Result<Request<Empty<Bytes>>, Failure> {
-    // hyper would take other forms of request target too, and send them.
-    if !get.path.starts_with('/') {
+    let uri: Uri = get.path.parse().map_err(|_| Failure::NotSendable)?;
+    // hyper would take the other forms of request target too, and silently drop a fragment.
+    let all_of_it = uri
+        .path_and_query()
+        .is_some_and(|sent| sent.as_str() == get.path);
+    if !all_of_it || !get.path.starts_with('/') {
         return Err(Failure::NotSendable);
     }
-    Request::get(&get.path)
+    Request::get(uri)
         .header(header::HOST, &get.host)
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::CONNECTION, "close")
@@ -102,7 +106,7 @@ fn classify(error: hyper::Error) -> Failure {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return error.kind().into();
+            return error.into();
         }
         cause = error.source();
     }

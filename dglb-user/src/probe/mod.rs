@@ -14,8 +14,9 @@
 //! Only [`http`] does input and output and only [`prober`] knows the time; the rest is pure.
 //!
 //! A site that dies is out of its rankings after at most
-//! interval + timeout + (fall − 1) × (retry + timeout), as long as no probe waits for a free place
-//! ([`schedule`] says when that can be, [`Report::longest_wait`] whether it was).
+//! interval + timeout + (fall − 1) × (retry + timeout), as long as this host can probe
+//! ([`Failure::Local`]) and no probe waits for a free place ([`schedule`] says when that can be,
+//! [`Report::longest_wait_ms`] whether it was).
 
 pub mod board;
 pub mod health;

@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use rustix::io::Errno;
 use serde::Serialize;
 
 /// A probe's result: the time from the start of the connection to the body's last octet, or why not.
@@ -32,7 +33,11 @@ pub enum Failure {
     Malformed,
     /// Another error of the socket, for example no route.
     #[error("{0}")]
-    Io(#[serde(serialize_with = "as_text")] io::ErrorKind),
+    Io(#[serde(serialize_with = "as_text")] Errno),
+    /// This host ran out of something (file descriptors, memory, ports), so the probe says nothing
+    /// about the site.
+    #[error("this host could not probe: {0}")]
+    Local(#[serde(serialize_with = "as_text")] Errno),
     /// Path or Host header cannot stand in an HTTP request; nothing was sent.
     #[error("path or host cannot stand in an HTTP request")]
     NotSendable,
@@ -55,6 +60,8 @@ pub struct FailureCounts {
     pub malformed: u64,
     /// [`Failure::Io`], whatever the kind.
     pub io: u64,
+    /// [`Failure::Local`], whatever was lacking.
+    pub local: u64,
     /// [`Failure::NotSendable`].
     pub not_sendable: u64,
 }
@@ -70,30 +77,34 @@ impl FailureCounts {
             Failure::TooLarge => &mut self.too_large,
             Failure::Malformed => &mut self.malformed,
             Failure::Io(_) => &mut self.io,
+            Failure::Local(_) => &mut self.local,
             Failure::NotSendable => &mut self.not_sendable,
         } += 1;
     }
 }
 
-impl From<io::ErrorKind> for Failure {
-    fn from(kind: io::ErrorKind) -> Self {
-        match kind {
-            io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe => Self::Reset,
-            io::ErrorKind::TimedOut => Self::TimedOut,
-            // These three are hyper's own, for a body that ends early or is wrongly framed.
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::InvalidData
-            | io::ErrorKind::InvalidInput => Self::Malformed,
-            other => Self::Io(other),
+impl From<&io::Error> for Failure {
+    fn from(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::CONNREFUSED) => Self::Refused,
+            Some(Errno::CONNRESET | Errno::CONNABORTED | Errno::PIPE) => Self::Reset,
+            Some(Errno::TIMEDOUT) => Self::TimedOut,
+            Some(
+                lacking @ (Errno::MFILE
+                | Errno::NFILE
+                | Errno::NOMEM
+                | Errno::NOBUFS
+                | Errno::ADDRNOTAVAIL),
+            ) => Self::Local(lacking),
+            Some(other) => Self::Io(other),
+            // Not the kernel's but hyper's own: a body that ends early or is wrongly framed.
+            None => Self::Malformed,
         }
     }
 }
 
-fn as_text<S: serde::Serializer>(kind: &io::ErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(kind)
+fn as_text<S: serde::Serializer>(errno: &Errno, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(errno)
 }
 
 #[cfg(test)]
@@ -113,7 +124,8 @@ mod tests {
             Failure::Status(404),
             Failure::TooLarge,
             Failure::Malformed,
-            Failure::Io(io::ErrorKind::HostUnreachable),
+            Failure::Io(Errno::HOSTUNREACH),
+            Failure::Local(Errno::MFILE),
             Failure::NotSendable,
         ] {
             counts.add(failure);
@@ -126,6 +138,7 @@ mod tests {
             too_large: 1,
             malformed: 1,
             io: 1,
+            local: 1,
             not_sendable: 1,
         };
         assert_eq!(counts, expected);
@@ -134,11 +147,36 @@ mod tests {
     #[test]
     fn a_failure_reads_well_in_logs_and_in_json() {
         assert_eq!(Failure::Status(503).to_string(), "unexpected status 503");
-        let unreachable = Failure::Io(io::ErrorKind::HostUnreachable);
-        assert_eq!(unreachable.to_string(), "host unreachable");
+        let unreachable = Failure::Io(Errno::HOSTUNREACH);
+        assert!(unreachable.to_string().starts_with("No route to host"));
         let json = |failure| serde_json::to_string(&failure).unwrap();
-        assert_eq!(json(unreachable), r#"{"io":"host unreachable"}"#);
+        assert!(json(unreachable).starts_with(r#"{"io":"No route to host"#));
         assert_eq!(json(Failure::Status(503)), r#"{"status":503}"#);
         assert_eq!(json(Failure::TimedOut), r#""timed_out""#);
+    }
+
+    #[test]
+    fn what_this_host_lacks_is_not_the_sites_failure() {
+        let failure = |errno: Errno| Failure::from(&io::Error::from(errno));
+        for errno in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::NOBUFS,
+            Errno::ADDRNOTAVAIL,
+        ] {
+            assert_eq!(failure(errno), Failure::Local(errno));
+        }
+        for errno in [
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::ACCESS,
+            Errno::PERM,
+        ] {
+            assert_eq!(failure(errno), Failure::Io(errno));
+        }
+        assert_eq!(failure(Errno::TIMEDOUT), Failure::TimedOut);
+        assert_eq!(failure(Errno::PIPE), Failure::Reset);
+        assert_eq!(failure(Errno::CONNREFUSED), Failure::Refused);
     }
 }

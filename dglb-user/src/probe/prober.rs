@@ -128,6 +128,8 @@ struct Prober {
     report: watch::Sender<Report>,
     /// The longest wait that was warned about.
     warned: Duration,
+    /// Whether this host could not do the last probe.
+    in_trouble: bool,
 }
 
 impl Prober {
@@ -143,6 +145,7 @@ impl Prober {
                     .map(|sites| sites.iter().flatten().count()),
             ),
             warned: LONG_WAIT / 2,
+            in_trouble: false,
             services,
             plan,
             report,
@@ -191,9 +194,29 @@ impl Prober {
         }
     }
 
+    /// Says once when this host becomes unable to probe, and once when it is able again.
+    fn note_trouble(&mut self, outcome: Outcome) {
+        match outcome {
+            Err(Failure::Local(errno)) if !self.in_trouble => {
+                self.in_trouble = true;
+                warn!(
+                    reason = %errno,
+                    "this host cannot probe; sites keep their states: \
+                     see to its limits of open files, ports and memory"
+                );
+            }
+            Ok(_) if self.in_trouble => {
+                self.in_trouble = false;
+                info!("this host can probe again");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     /// Takes a result: state, rankings, report, and the time of the target's next probe.
     fn record(&mut self, done: Done) {
         let Start { target, lane, .. } = done.start;
+        self.note_trouble(done.outcome);
         let rules = self.plan.targets[target].rules;
         let knowledge = &mut self.targets[target];
         let first = knowledge.health.state() == State::Unknown;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// A site must be better than the one before it by more than this share of the other's time to take
-/// its place. A tenth is about what the smoothed time of a steady site moves by itself.
+/// its place: two sites that are about equally good must not change places, and move clients, each time
+/// that their smoothed times wander.
 const MARGIN_SHARE: f64 = 0.1;
 
 /// And by more than this: below it the difference is the noise of two hosts' schedulers, and no client

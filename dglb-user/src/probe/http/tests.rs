@@ -385,6 +385,7 @@ async fn what_cannot_stand_in_a_request_is_not_sent() {
         "/a b",
         "/a\r\nX: y",
         "/a\0",
+        "/a#b",
     ] {
         let get_it = HttpGet {
             path: path.into(),

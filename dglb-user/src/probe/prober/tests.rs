@@ -70,6 +70,8 @@ enum Manner {
     AnswersAfter(Duration),
     Refuses,
     Hangs,
+    /// It would answer, but this host has no file descriptor left.
+    CannotBeAsked,
 }
 
 /// Simulated sites, and what was seen of the prober.
@@ -142,6 +144,7 @@ async fn simulated(world: Arc<Mutex<World>>, get: Arc<HttpGet>) -> Outcome {
     let outcome = match manner() {
         Manner::AnswersAfter(time) => Ok(time),
         Manner::Refuses => Err(Failure::Refused),
+        Manner::CannotBeAsked => Err(Failure::Local(rustix::io::Errno::MFILE)),
         Manner::Hangs => {
             sleep_until(start + get.timeout).await;
             Err(Failure::TimedOut)
@@ -399,6 +402,29 @@ async fn a_short_failure_changes_nothing() {
     }
     assert_eq!(failed(&rig), 40);
     assert!(rig.no_ranking_waits());
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_of_this_host_takes_no_site_away() {
+    let config = service("www.example.com", &["192.0.2.1", "192.0.2.2"]);
+    let mut rig = rig(
+        vec![config.clone()],
+        &[("192.0.2.1", FAST), ("192.0.2.2", SLOW)],
+        8,
+    );
+    rig.ranking().await;
+    rig.set("192.0.2.1", Manner::CannotBeAsked);
+    rig.set("192.0.2.2", Manner::CannotBeAsked);
+    sleep(Duration::from_secs(100)).await;
+    assert!(rig.no_ranking_waits());
+    let failures = rig.report.borrow().services[0].sites[0].failures;
+    assert!(failures.local >= 9, "{failures:?}");
+    // When it is over, a dead site is noticed as ever.
+    rig.set("192.0.2.1", Manner::Hangs);
+    let death = Instant::now();
+    assert_eq!(rig.ranking().await, (0, vec![1]));
+    assert!(death.elapsed() <= formula(&config.probe) + timer_slack(&config.probe));
     rig.end().await;
 }
 
