@@ -11,3 +11,4 @@ pub mod publish;
 pub mod ready;
 pub mod tables;
 pub mod resolvers;
+pub mod probe;
