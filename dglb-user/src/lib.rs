@@ -3,6 +3,7 @@
 pub mod check;
 pub mod config;
 pub mod control;
+pub mod kernel;
 pub mod kernel_object;
 pub mod label;
 pub mod map_protocol;
