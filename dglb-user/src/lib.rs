@@ -1,5 +1,6 @@
 //! DGLB in user space: configuration, tables, DNS by sockets, the map protocol, probes.
 
+pub mod answer;
 pub mod check;
 pub mod config;
 pub mod control;

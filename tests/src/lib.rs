@@ -1,5 +1,10 @@
 //! What the integration tests, the demo and the benchmark share.
 
+pub mod frames;
+pub mod model;
+pub mod oracle;
+pub mod world;
+
 use std::{
     env,
     io::{self, Write as _},
