@@ -596,7 +596,10 @@ async fn on_real_sockets_a_dead_site_leaves_and_comes_back() {
     ));
     let serving = tokio::spawn(serve(first));
     tokio::spawn(serve(second));
-    first_round.await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), first_round)
+        .await
+        .unwrap()
+        .unwrap();
     wait_for(&mut events, |ranking| ranking.len() == 2).await;
 
     serving.abort();
