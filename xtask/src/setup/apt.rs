@@ -30,8 +30,10 @@ pub type Packages = BTreeMap<String, Package>;
 /// The state of the package lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lists {
-    /// Fresh enough to believe.
-    Fresh,
+    /// Fetched by this very run: what they do not have, the servers do not have.
+    JustFetched,
+    /// There, and not older than a day.
+    Recent,
     /// There, but older than a day.
     Old,
     /// Never fetched, or deleted (as in container images).
@@ -76,7 +78,7 @@ pub fn lists() -> Lists {
     if age.is_some_and(|age| age > LISTS_ARE_OLD) {
         Lists::Old
     } else {
-        Lists::Fresh
+        Lists::Recent
     }
 }
 
