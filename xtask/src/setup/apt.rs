@@ -102,6 +102,9 @@ pub fn install_words<'a>(packages: &[&'a str]) -> Vec<&'a str> {
         "apt-get",
         "-o",
         "DPkg::Lock::Timeout=300",
+        // No progress bars in logs.
+        "-o",
+        "Dpkg::Use-Pty=0",
         "install",
         "--yes",
         "--no-install-recommends",
@@ -126,6 +129,8 @@ pub fn install(packages: &[&str], services: &[&str]) -> Result<()> {
 /// `$1` is the units, the rest the command to run. `policy-rc.d` is Debian's means to keep the
 /// installation from starting services (status 101 says "not allowed"). One that was there is put
 /// back, also after Ctrl-C; after a crash that left ours in place, the next run puts it back.
+/// Disabling goes by Debian's own helpers: they work without systemd running, and upgrades of the
+/// package respect it.
 const INSTALL_QUIETLY: &str = r#"
 set -eu
 services=$1
@@ -148,8 +153,10 @@ printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
 chmod 755 "$policy"
 DEBIAN_FRONTEND=noninteractive "$@"
 for service in $services; do
-    if command -v systemctl >/dev/null; then
-        systemctl --quiet disable "$service" 2>/dev/null || true
+    deb-systemd-helper disable "$service" >/dev/null 2>&1 || true
+    script=${service%.service}
+    if [ -e "/etc/init.d/$script" ]; then
+        update-rc.d "$script" disable >/dev/null 2>&1 || true
     fi
 done
 "#;

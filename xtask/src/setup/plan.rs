@@ -126,7 +126,9 @@ impl Step {
                 )
             }
             Self::Install(wanted) => {
-                let mut text = String::from("install packages; their services are not started:");
+                let mut text = String::from(
+                    "install packages; their services are started neither now nor at boot:",
+                );
                 let width = wanted
                     .iter()
                     .map(|one| one.package.len())
