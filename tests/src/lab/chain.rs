@@ -54,6 +54,9 @@ const SITES: [(&str, Ipv4Addr); 3] = [
     ("tokyo", Ipv4Addr::new(198, 18, 3, 80)),
 ];
 
+/// How many steps [`Chain::start`] tells its `progress`.
+pub const STEPS: usize = 5 + ISPS.len();
+
 /// How long the sites may take until all are measured.
 const MEASURED: Duration = Duration::from_secs(20);
 
@@ -73,6 +76,8 @@ pub struct Options<'a> {
 pub struct Chain {
     /// The DNS-B.
     pub dns_b: Node,
+    /// Its process.
+    pub dns_b_daemon: Program,
     /// The ISPs.
     pub isps: Vec<Isp>,
     /// The mirrors.
@@ -95,6 +100,8 @@ pub struct Isp {
     pub client: Host,
     /// The DNS-LB.
     pub dns_lb: Node,
+    /// Its process.
+    pub dns_lb_daemon: Program,
     /// The site that is best from here, by plan.
     pub best_site: &'static str,
     _resolver: Program,
@@ -126,7 +133,7 @@ impl Chain {
         let mirrors = start_mirrors(&lab, options.demo_binary)?;
         progress("a DNS-B on the backbone");
         let plan = plan(lab.bpffs()?);
-        let dns_b = start_dns_b(&mut lab, &plan)?;
+        let (dns_b, dns_b_daemon) = start_dns_b(&mut lab, &plan)?;
         let mut isps = Vec::new();
         for (index, isp) in ISPS.iter().enumerate() {
             progress(&format!(
@@ -138,6 +145,7 @@ impl Chain {
         }
         let chain = Self {
             dns_b,
+            dns_b_daemon,
             isps,
             mirrors,
             _internet: internet,
@@ -174,9 +182,11 @@ impl Chain {
             .find(|node| node.label() == label)
     }
 
+    /// Whether every resolver is in the mapping table and every site measured and up.
+    ///
     /// # Errors
-    /// When a resolver is not mapped yet or a site not measured, says which.
-    fn check_ready(&self) -> Result<()> {
+    /// When not; says which.
+    pub fn check_ready(&self) -> Result<()> {
         let mappings = self.dns_b.stats()?.resolvers;
         for isp in &self.isps {
             let resolver = isp.resolver.address();
@@ -232,13 +242,13 @@ fn start_mirrors(lab: &Lab, program: &Path) -> Result<Vec<Mirror>> {
     mirrors.collect()
 }
 
-fn start_dns_b(lab: &mut Lab, plan: &Plan) -> Result<Node> {
+fn start_dns_b(lab: &mut Lab, plan: &Plan) -> Result<(Node, Program)> {
     let host = lab.host("dns-b", &[DNS_B, MAP])?;
     lab.deliver_xdp_answers(&host)?;
     let name = "b1.backbone.example";
-    let mut node = Node::new(&host, name, &dns_b_toml(plan, name))?;
-    node.start()?;
-    Ok(node)
+    let node = Node::new(&host, name, &dns_b_toml(plan, name))?;
+    let daemon = node.start()?;
+    Ok((node, daemon))
 }
 
 fn start_isp(lab: &mut Lab, plan: &Plan, index: usize, minimisation: Minimisation) -> Result<Isp> {
@@ -250,14 +260,15 @@ fn start_isp(lab: &mut Lab, plan: &Plan, index: usize, minimisation: Minimisatio
     lab.deliver_xdp_answers(&node_host)?;
     let resolver = resolver::start(&resolver_host, isp.make, internet::ROOT, minimisation)?;
     let config = dns_lb_toml(plan, index, resolver_host.address());
-    let mut dns_lb = Node::new(&node_host, isp.dns_lb, &config)?;
-    dns_lb.start()?;
+    let dns_lb = Node::new(&node_host, isp.dns_lb, &config)?;
+    let dns_lb_daemon = dns_lb.start()?;
     Ok(Isp {
         name: isp.name,
         make: isp.make,
         resolver: resolver_host,
         client,
         dns_lb,
+        dns_lb_daemon,
         best_site: isp.best_site(),
         _resolver: resolver,
     })

@@ -17,13 +17,12 @@ pub use stats::Stats;
 
 pub mod stats;
 
-/// A node and its process.
-#[derive(Debug)]
+/// A node: a host with a configuration file. Cloning it gives another handle of the same node.
+#[derive(Clone, Debug)]
 pub struct Node {
     name: String,
     host: Host,
     config: PathBuf,
-    program: Option<Program>,
 }
 
 impl Node {
@@ -36,7 +35,6 @@ impl Node {
             name: name.into(),
             host: host.clone(),
             config: host.write("dglb.toml", toml)?,
-            program: None,
         })
     }
 
@@ -64,22 +62,15 @@ impl Node {
     ///
     /// # Errors
     /// When it ends instead; with what it said.
-    pub fn start(&mut self) -> Result<()> {
-        let command = self.command("run")?;
-        let mut program = self.host.start("dglb", command)?;
-        let started = wait::until("dglb is up", Duration::from_secs(20), || {
+    pub fn start(&self) -> Result<Program> {
+        let mut program = self.host.start("dglb", self.command("run")?)?;
+        wait::until("dglb is up", Duration::from_secs(20), || {
             program.check_running()?;
             let stats = self.stats()?;
             ensure!(stats.daemon, "{} has no daemon yet", self.name);
             Ok(())
-        });
-        self.program = Some(program);
-        started
-    }
-
-    /// Its process, while it has one.
-    pub fn program(&mut self) -> Option<&mut Program> {
-        self.program.as_mut()
+        })?;
+        Ok(program)
     }
 
     /// What it logged.
