@@ -23,8 +23,11 @@ pub const RANKING_PAGE: usize = 256;
 pub const KINDS: usize = 4;
 /// Rate limit buckets a CPU.
 pub const LIMIT_BUCKETS: usize = 65_536;
-/// Different label counts that the balanced names of one node may have.
-pub const MAX_LABEL_COUNTS: u32 = 8;
+/// Labels of a balanced name that the kernel looks for: each one more costs the verifier some 8,000
+/// instructions. Longer names are answered by user space.
+pub const MAX_NAME_LABELS: usize = 23;
+/// Entries of the table of resolvers.
+pub const MAX_RESOLVERS: usize = 1_000_000;
 
 /// What is fixed while a program serves: written before it is attached, never changed.
 #[repr(C)]
@@ -32,8 +35,8 @@ pub const MAX_LABEL_COUNTS: u32 = 8;
 pub struct Settings {
     /// The addresses answered on, as they stand in an IPv4 header; unused ones are zero.
     pub addresses: [[u8; 4]; MAX_ADDRESSES],
-    /// Bit n: some balanced name has n labels. 128 bits, low word first.
-    pub label_counts: [u64; 2],
+    /// Bit n: some balanced name has n labels, n at most [`MAX_NAME_LABELS`].
+    pub label_counts: u64,
     /// Pages of rankings that one vantage has.
     pub pages_per_vantage: u32,
     /// The vantage of a source that the table of resolvers does not have.
@@ -386,17 +389,40 @@ pub struct Answer {
     pub reserved: [u8; 2],
     /// Ready resource records.
     pub octets: [u8; MAX_ANSWER_OCTETS],
+    /// Zero. Lets the kernel read 8 octets at any offset below [`MAX_ANSWER_OCTETS`] without a
+    /// further comparison.
+    pub slack: [u8; 8],
+}
+
+impl Answer {
+    /// A slot that was never written.
+    pub const EMPTY: Self = Self {
+        generation: 0,
+        row: 0,
+        sum: 0,
+        len: 0,
+        authoritative: 0,
+        rcode: 0,
+        answers: 0,
+        authorities: 0,
+        additionals: 0,
+        pointer_count: 0,
+        pointers: [0; MAX_POINTERS],
+        reserved: [0; 2],
+        octets: [0; MAX_ANSWER_OCTETS],
+        slack: [0; 8],
+    };
 }
 
 const _: () = {
-    assert!(size_of::<Settings>() == 32 + 16 + 16 + 8 + 16 + MAX_LIMIT_PREFIXES * 24);
+    assert!(size_of::<Settings>() == 32 + 8 + 16 + 8 + 16 + MAX_LIMIT_PREFIXES * 24);
     assert!(size_of::<NameValue>() == 16);
     assert!(size_of::<ResolverKey>() == 4);
     assert!(size_of::<ResolverValue>() == 24);
     assert!(size_of::<LabelValue>() == 8);
     assert!(size_of::<VantageValue>() == 8);
     assert!(size_of::<DnsLbValue>() == 20);
-    assert!(size_of::<Answer>() == 32 + MAX_ANSWER_OCTETS);
+    assert!(size_of::<Answer>() == 32 + MAX_ANSWER_OCTETS + 8);
 };
 
 #[cfg(feature = "user")]

@@ -68,15 +68,14 @@ impl NameHash {
     }
 }
 
-/// The word that ends at `end` of a label that begins at `start`, given the 8 octets before `end`
-/// in little-endian order: octets in front of the label are cut away.
+/// The last word of a label of which `octets` are left (at least 1, the length octet among them),
+/// given the 8 octets before its end in little-endian order: octets in front of the label are cut
+/// away.
 #[inline(always)]
-pub const fn cut_word(eight_before_end: u64, start: usize, end: usize) -> u64 {
-    let octets = end - start;
+pub const fn cut_word(eight_before_end: u64, octets: usize) -> u64 {
     if octets >= 8 {
         eight_before_end
     } else {
-        // `octets` is at least 1 here: a label has its length octet.
         eight_before_end >> ((8 - octets) * 8)
     }
 }
@@ -148,7 +147,7 @@ mod tests {
             let mut expected = [0; 8];
             expected[..end - from].copy_from_slice(&octets[from..end]);
             prop_assert_eq!(
-                cut_word(u64::from_le_bytes(before), start, end),
+                cut_word(u64::from_le_bytes(before), end - start),
                 u64::from_le_bytes(expected)
             );
         }

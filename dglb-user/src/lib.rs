@@ -1,8 +1,14 @@
 //! DGLB in user space: configuration, tables, DNS by sockets, the map protocol, probes.
 
+pub mod check;
 pub mod config;
 pub mod control;
+pub mod kernel_object;
 pub mod label;
+pub mod map_protocol;
 pub mod name;
+pub mod probe;
+pub mod publish;
 pub mod ready;
+pub mod resolvers;
 pub mod tables;

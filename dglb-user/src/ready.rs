@@ -233,19 +233,11 @@ impl Records {
             return Err(TooLarge);
         }
         let mut answer = Answer {
-            generation: 0,
             row: row as u32,
             sum: checksum::of(&self.octets),
             len: self.octets.len() as u16,
-            authoritative: 0,
-            rcode: 0,
-            answers: 0,
-            authorities: 0,
-            additionals: 0,
             pointer_count: self.pointers.len() as u8,
-            pointers: [0; MAX_POINTERS],
-            reserved: [0; 2],
-            octets: [0; MAX_ANSWER_OCTETS],
+            ..Answer::EMPTY
         };
         answer.octets[..self.octets.len()].copy_from_slice(&self.octets);
         answer.pointers[..self.pointers.len()].copy_from_slice(&self.pointers);

@@ -1,8 +1,29 @@
 //! The configuration of a node, checked once and trusted after that.
 //!
-//! `Config::load` reads one TOML file; whatever is wrong in it becomes a [`ConfigError`] that says
+//! [`Config::load`] reads one TOML file; whatever is wrong in it becomes a [`ConfigError`] that says
 //! file, line, key and what would be right. What depends on the machine (interfaces, addresses) is
-//! checked by [`crate::config::machine`], not here.
+//! checked by [`crate::config::machine`], not here. Every key is explained in docs/configuration.md.
+
+mod balanced;
+mod dns_b;
+mod dns_lb;
+mod dns_lb_nodes;
+mod error;
+mod load;
+pub mod machine;
+mod map_address;
+mod names;
+mod node;
+mod probe;
+mod reader;
+mod report;
+mod site;
+mod soa;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod value;
+mod zone;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -12,6 +33,7 @@ use std::{
 
 use ipnet::Ipv4Net;
 
+pub use self::error::{ConfigError, ConfigErrors, ErrorKind};
 use crate::{label::Label, name::OwnerName};
 
 /// One node's configuration.
@@ -40,6 +62,15 @@ pub struct Node {
     pub bpffs: PathBuf,
     /// How long the kernel answers on after the daemon's last heartbeat (DESIGN §5); default 1 h.
     pub max_stale: Duration,
+}
+
+impl Node {
+    /// The node's name as a directory of the BPF file system, where the kernel refuses dots
+    /// (`bpf_lookup` in kernel/bpf/inode.c: EPERM). No host name has an underscore, so names stay
+    /// different.
+    pub fn pin_name(&self) -> String {
+        self.name.replace('.', "_")
+    }
 }
 
 /// Addresses that one node may answer on.

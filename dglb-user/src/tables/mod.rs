@@ -49,9 +49,7 @@ pub enum Change {
     RemoveResolver(Ipv4Addr),
     /// A word is written in place.
     SetVantage(u32, VantageValue),
-    /// An immutable value is written to a slot that nothing refers to.
-    WriteAnswer(u32, Box<Answer>),
-    /// A word is written in place: refers to an answer that was written before.
+    /// A word is written in place: it refers to an answer that was written before.
     SetRanking {
         /// Page, see [`ranking_place`].
         page: u32,
@@ -108,7 +106,6 @@ impl Tables {
                 self.resolvers.remove(resolver);
             }
             Change::SetVantage(vantage, value) => self.vantages[*vantage as usize] = *value,
-            Change::WriteAnswer(slot, answer) => self.answers[*slot as usize] = **answer,
             Change::SetRanking { page, index, word } => {
                 self.rankings[*page as usize * RANKING_PAGE + *index as usize] = *word;
             }

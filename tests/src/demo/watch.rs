@@ -112,11 +112,6 @@ impl Watch {
         self.lock().clone()
     }
 
-    /// Since the demo's start.
-    pub fn elapsed(&self) -> Duration {
-        self.lock().started.elapsed()
-    }
-
     /// Says what is being built; what was before is done.
     pub fn step(&self, text: &str) {
         {

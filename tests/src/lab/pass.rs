@@ -15,7 +15,7 @@ pub(super) struct Pass(Ebpf);
 impl Pass {
     pub(super) fn load() -> Result<Self> {
         let mut object =
-            Ebpf::load(lab_object::OBJECT).context("cannot load the lab's programs")?;
+            Ebpf::load(&lab_object::object()?).context("cannot load the lab's programs")?;
         program(&mut object)?
             .load()
             .context("the kernel refused the program \"pass\"")?;

@@ -1,0 +1,331 @@
+//! `dglb check`: says what is wrong with a configuration file, or what the node would do with it.
+
+use std::{io::Write, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::{
+    config::{
+        Config, ConfigErrors, Datapath, DnsB, DnsLb, Form, ResolverSource, Role,
+        machine::{MachineError, PortCheck, check_machine},
+    },
+    label::Label,
+};
+
+/// Lines of one kind in the summary; a DNS-B may have thousands of services.
+const MAX_LINES: usize = 20;
+
+/// Checks the file at `path`, and unless `offline` whether this machine can run it. Prints what was
+/// found to `out`, for people or as one JSON object. Returns whether all is well.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let loaded = Config::load(path);
+    let machine = match &loaded {
+        Ok(config) if !offline => check_machine(config, PortCheck::Skip),
+        Ok(_) | Err(_) => Vec::new(),
+    };
+    let ok = loaded.is_ok() && machine.is_empty();
+    if json {
+        let report = report(path, &loaded, &machine);
+        serde_json::to_writer_pretty(&mut *out, &report)?;
+        writeln!(out)?;
+        return Ok(ok);
+    }
+    let file = path.display();
+    match &loaded {
+        Err(errors) => writeln!(out, "{errors}")?,
+        Ok(config) => {
+            for error in &machine {
+                writeln!(out, "{file}: {}: {error}", error.key())?;
+            }
+            if ok {
+                writeln!(out, "{file}: ok")?;
+            }
+            write_summary(config, out)?;
+        }
+    }
+    Ok(ok)
+}
+
+/// The JSON object: `file`, `ok`, `problems` (of the file), `machine`, `summary` or null.
+fn report(path: &Path, loaded: &Result<Config, ConfigErrors>, machine: &[MachineError]) -> Value {
+    let machine_problem =
+        |error: &MachineError| json!({ "key": error.key(), "message": error.to_string() });
+    json!({
+        "file": path.display().to_string(),
+        "ok": loaded.is_ok() && machine.is_empty(),
+        "problems": match loaded {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.iter().collect(),
+        },
+        "machine": machine.iter().map(machine_problem).collect::<Vec<_>>(),
+        "summary": loaded.as_ref().ok().map(summary_json),
+    })
+}
+
+fn summary_json(config: &Config) -> Value {
+    let node = &config.node;
+    let (role, services, nodes) = match &config.role {
+        Role::DnsB(dns_b) => {
+            let services = dns_b.services.iter();
+            let services = services.map(|service| (&service.name, service.form));
+            ("dns-b", services.collect::<Vec<_>>(), &dns_b.dns_lbs)
+        }
+        Role::DnsLb(dns_lb) => {
+            let services = dns_lb.services.iter();
+            let services = services.map(|service| (&service.name, service.form));
+            ("dns-lb", services.collect(), &dns_lb.stands_in_for)
+        }
+    };
+    json!({
+        "role": role,
+        "node": node.name,
+        "label": own_label(config).map(|label| label.to_string()),
+        "datapath": datapath_text(node.datapath),
+        "interfaces": node.interfaces,
+        "addresses": node.addresses,
+        "services": services.iter().map(|(name, form)| {
+            json!({ "name": name.to_string(), "form": form_text(*form) })
+        }).collect::<Vec<_>>(),
+        "dns_lbs": nodes.iter().map(|node| {
+            json!({ "name": node.name, "address": node.address, "label": node.label.to_string() })
+        }).collect::<Vec<_>>(),
+    })
+}
+
+fn write_summary(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
+    let node = &config.node;
+    let addresses = join(&node.addresses);
+    let place = match node.datapath {
+        Datapath::Xdp => format!("in XDP on {}", join(&node.interfaces)),
+        Datapath::Userspace => "in user space".to_owned(),
+    };
+    match &config.role {
+        Role::DnsB(dns_b) => {
+            writeln!(out, "DNS-B {} answers on {addresses}, {place}", node.name)?;
+            write_dns_b(dns_b, out)
+        }
+        Role::DnsLb(dns_lb) => {
+            writeln!(out, "DNS-LB {} answers on {addresses}, {place}", node.name)?;
+            write_dns_lb(dns_lb, out)
+        }
+    }
+}
+
+fn write_dns_b(dns_b: &DnsB, out: &mut dyn Write) -> anyhow::Result<()> {
+    let lease = humantime::format_duration(dns_b.lease);
+    writeln!(
+        out,
+        "  map protocol: listens on {}, lease {lease}",
+        dns_b.map_listen
+    )?;
+    write_lines(
+        out,
+        "DNS-LBs",
+        dns_b.dns_lbs.iter().enumerate(),
+        |(index, node)| {
+            let default = if *index == dns_b.default_dns_lb {
+                ", the default"
+            } else {
+                ""
+            };
+            format!(
+                "{} {}, label {}{default}",
+                node.name, node.address, node.label
+            )
+        },
+    )?;
+    write_lines(out, "zones", dns_b.zones.iter(), |zone| {
+        format!("{} by {}", zone.apex, join(&zone.ns))
+    })?;
+    write_lines(out, "balanced names", dns_b.services.iter(), |service| {
+        let form = form_text(service.form);
+        format!(
+            "{} by form {form}, referral TTL {} s",
+            service.name, service.referral_ttl
+        )
+    })
+}
+
+fn write_dns_lb(dns_lb: &DnsLb, out: &mut dyn Write) -> anyhow::Result<()> {
+    writeln!(
+        out,
+        "  announces {}, label {}",
+        dns_lb.address, dns_lb.label
+    )?;
+    let renew = humantime::format_duration(dns_lb.renew);
+    writeln!(
+        out,
+        "  map protocol: to {}, renews every {renew}",
+        join(&dns_lb.dns_bs)
+    )?;
+    match &dns_lb.resolvers {
+        ResolverSource::Listed(addresses) => {
+            write_lines(out, "resolvers", addresses.iter(), ToString::to_string)?;
+        }
+        ResolverSource::ResolvConf(path) => {
+            writeln!(out, "  resolvers: from {}", path.display())?;
+        }
+    }
+    if !dns_lb.stands_in_for.is_empty() {
+        write_lines(out, "stands in for", dns_lb.stands_in_for.iter(), |node| {
+            format!("{} {}, label {}", node.name, node.address, node.label)
+        })?;
+    }
+    write_lines(out, "balanced names", dns_lb.services.iter(), |service| {
+        let sites: Vec<_> = service
+            .sites
+            .iter()
+            .map(|site| site.name.as_str())
+            .collect();
+        format!(
+            "{} by form {}, answer TTL {} s, sites {}, probed at http://{}:{}{} every {}",
+            service.name,
+            form_text(service.form),
+            service.answer_ttl,
+            sites.join(", "),
+            service.probe.host,
+            service.probe.port,
+            service.probe.path,
+            humantime::format_duration(service.probe.interval),
+        )
+    })
+}
+
+/// A headline with the number of items, and a line for each of the first ones.
+fn write_lines<T>(
+    out: &mut dyn Write,
+    headline: &str,
+    items: impl ExactSizeIterator<Item = T>,
+    line: impl Fn(&T) -> String,
+) -> anyhow::Result<()> {
+    let count = items.len();
+    writeln!(out, "  {headline}: {count}")?;
+    for item in items.take(MAX_LINES) {
+        writeln!(out, "    {}", line(&item))?;
+    }
+    if count > MAX_LINES {
+        writeln!(out, "    and {} more", count - MAX_LINES)?;
+    }
+    Ok(())
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+    items.join(", ")
+}
+
+fn own_label(config: &Config) -> Option<Label> {
+    match &config.role {
+        Role::DnsB(_) => None,
+        Role::DnsLb(dns_lb) => Some(dns_lb.label),
+    }
+}
+
+fn datapath_text(datapath: Datapath) -> &'static str {
+    match datapath {
+        Datapath::Xdp => "xdp",
+        Datapath::Userspace => "userspace",
+    }
+}
+
+fn form_text(form: Form) -> &'static str {
+    match form {
+        Form::Referral => "referral",
+        Form::Cname => "cname",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn example(name: &str) -> PathBuf {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
+        docs.join(name)
+    }
+
+    fn checked(path: &Path, offline: bool, json: bool) -> (bool, String) {
+        let mut out = Vec::new();
+        let ok = run(path, offline, json, &mut out).expect("a vector can be written");
+        (ok, String::from_utf8(out).expect("UTF-8"))
+    }
+
+    #[test]
+    fn both_examples_are_ok_and_summed_up() {
+        let (ok, text) = checked(&example("dns-b.toml"), true, false);
+        assert!(ok && text.contains("dns-b.toml: ok\n"), "{text}");
+        let label = Label::of_node("lb1.isp1.example");
+        let default = format!("lb1.isp1.example 198.51.100.7, label {label}, the default");
+        for piece in [
+            "DNS-B b1.backbone.example answers on 192.0.2.53, in XDP on eth0",
+            "listens on 10.53.0.1:5353, lease 10s",
+            default.as_str(),
+            "balanced names: 2",
+            "www.g.foo.com. by form referral",
+        ] {
+            assert!(text.contains(piece), "{piece} is not in {text}");
+        }
+        let (ok, text) = checked(&example("dns-lb.toml"), true, false);
+        assert!(ok && text.contains("dns-lb.toml: ok\n"), "{text}");
+        for piece in [
+            "announces 198.51.100.7, label lb",
+            "to 10.53.0.1:5353, renews every 3s",
+            "sites frankfurt, tokyo, probed at http://www.g.foo.com:80/health every 10s",
+        ] {
+            assert!(text.contains(piece), "{piece} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_machine_without_the_addresses_is_a_problem_but_offline() {
+        let (ok, text) = checked(&example("dns-b.toml"), false, false);
+        assert!(!ok && !text.contains(": ok"), "{text}");
+        assert!(text.contains("ip address add 192.0.2.53/32"), "{text}");
+        let (ok, text) = checked(&example("dns-b.toml"), false, true);
+        let report: Value = serde_json::from_str(&text).expect("JSON");
+        assert!(!ok && report["ok"] == false && report["problems"] == json!([]));
+        assert_eq!(report["summary"]["role"], "dns-b");
+        let keys: Vec<_> = report["machine"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .collect();
+        assert!(
+            keys.iter().any(|error| error["key"] == "node.addresses[0]"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn problems_are_printed_one_a_line_and_as_json() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("bad.toml");
+        std::fs::write(&path, "role = \"dns-c\"\n[node]\nnmae = \"b1\"\n").expect("written");
+        let (ok, text) = checked(&path, true, false);
+        assert!(!ok);
+        assert!(
+            text.contains("bad.toml:1:8: role: there is no role \"dns-c\""),
+            "{text}"
+        );
+        assert!(
+            text.contains("bad.toml:3:1: node.nmae: unknown key"),
+            "{text}"
+        );
+        let (ok, text) = checked(&path, true, true);
+        let report: Value = serde_json::from_str(&text).expect("JSON");
+        assert!(!ok && report["ok"] == false && report["summary"].is_null());
+        assert_eq!(report["problems"][0]["line"], 1);
+        assert_eq!(report["problems"][0]["kind"], "out-of-range");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_a_problem_with_its_path() {
+        let (ok, text) = checked(Path::new("/no/such/file.toml"), true, false);
+        assert!(!ok && text.contains("/no/such/file.toml"), "{text}");
+    }
+}

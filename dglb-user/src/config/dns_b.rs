@@ -1,0 +1,231 @@
+//! Reads what only a DNS-B has: `[map]` with a listener, `[[dns_lb]]`, `[[zone]]`, `[[service]]`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    BService, DnsB, DnsLbNode, Form, Node,
+    balanced::{self, Balanced},
+    dns_lb_nodes,
+    error::ErrorKind,
+    names,
+    reader::Table,
+    report::{Found, Report},
+    soa,
+    zone::{self, ReadZone, Zones},
+};
+use crate::name::OwnerName;
+
+/// Keys of a DNS-LB, and what to do with them here.
+pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
+    "resolvers",
+    "remove it: a DNS-B learns the resolvers from the DNS-LBs; only role \"dns-lb\" has them",
+)];
+
+struct Map {
+    listen: Found<SocketAddr>,
+    lease: Duration,
+    default_dns_lb: Found<String>,
+}
+
+/// Reads the tables of a DNS-B. `node` is `None` when it could not be read.
+pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node>) -> Option<DnsB> {
+    let map = read_map(root);
+    let before = report.count();
+    let dns_lbs = dns_lb_nodes::read(root, report);
+    let dns_lbs_complete = report.count() == before;
+    if !root.has("dns_lb") {
+        root.missing(
+            "dns_lb",
+            "add a [[dns_lb]] with name and address for each DNS-LB",
+        );
+    }
+    let before = report.count();
+    let zones = zone::read_all(root, report);
+    let zones_complete = report.count() == before;
+    let services = read_services(root);
+    let names: Vec<_> = services.iter().map(|service| &service.name).collect();
+    balanced::check(report, &names);
+    if zones_complete {
+        zone::check(report, &zones, &Balanced::new(names));
+    }
+    let services = place_services(report, services, &zones, zones_complete);
+    if let Some(node) = node {
+        check_addresses(report, node, &dns_lbs, map.as_ref());
+    }
+    let map = map?;
+    let default_dns_lb = find_default(report, &map, &dns_lbs, dns_lbs_complete);
+    Some(DnsB {
+        map_listen: map.listen.value,
+        lease: map.lease,
+        dns_lbs: dns_lbs.into_iter().map(|found| found.value).collect(),
+        default_dns_lb: default_dns_lb?,
+        zones: zones.into_iter().map(Into::into).collect(),
+        services,
+    })
+}
+
+fn read_map(root: &mut Table<'_>) -> Option<Map> {
+    let remedy = "add a table [map] with listen and default_dns_lb";
+    let mut table = root.required_table("map", remedy)?;
+    let listen = table.required("listen", "\"10.53.0.1:5353\"", |value| {
+        Some(value.found(value.map_address()?))
+    });
+    let ten_seconds = Duration::from_secs(10);
+    let lease = table.or("lease", ten_seconds, |value| {
+        value.duration(Duration::from_secs(1)..=Duration::from_secs(3600))
+    });
+    let default_dns_lb = table.required("default_dns_lb", "\"lb1.isp1.example\"", names::node_name);
+    table.finish(&[
+        (
+            "dns_b",
+            "remove it: only role \"dns-lb\" connects to DNS-Bs, a DNS-B has listen",
+        ),
+        (
+            "renew",
+            "remove it: role \"dns-lb\" has renew, a DNS-B has lease",
+        ),
+    ]);
+    Some(Map {
+        listen: listen?,
+        lease,
+        default_dns_lb: default_dns_lb?,
+    })
+}
+
+struct ReadService {
+    name: Found<OwnerName>,
+    form: Found<Form>,
+    referral_ttl: u32,
+}
+
+fn read_services(root: &mut Table<'_>) -> Vec<ReadService> {
+    let tables = root.tables("service");
+    if !root.has("service") {
+        root.missing(
+            "service",
+            "add a [[service]] with name and form for each balanced name",
+        );
+    }
+    tables.into_iter().filter_map(read_service).collect()
+}
+
+fn read_service(mut table: Table<'_>) -> Option<ReadService> {
+    let name = balanced::name(&mut table);
+    let form = balanced::form(&mut table);
+    let referral_ttl = table.or("referral_ttl", 3600, soa::lasting_ttl);
+    let at_dns_lb = "remove it: the DNS-LBs answer with it, it stands in their files";
+    table.finish(&[
+        ("answer_ttl", at_dns_lb),
+        ("probe", at_dns_lb),
+        ("site", at_dns_lb),
+        ("soa", "remove it: a DNS-B takes the SOA of the [[zone]]"),
+    ]);
+    Some(ReadService {
+        name: name?,
+        form: form?,
+        referral_ttl,
+    })
+}
+
+/// Finds each service's zone, and checks that the form fits to its place in it.
+fn place_services(
+    report: &Report<'_>,
+    services: Vec<ReadService>,
+    zones: &[ReadZone],
+    zones_complete: bool,
+) -> Vec<BService> {
+    let index = Zones::new(zones);
+    let mut placed = Vec::new();
+    for service in services {
+        let name = &service.name.value;
+        let zone = index.of(name);
+        let is_apex = zone.is_some_and(|zone| zones[zone].apex.value == *name);
+        let fault = match (service.form.value, zone, is_apex) {
+            (Form::Referral, Some(_), false) | (Form::Cname, Some(_), true) => None,
+            (Form::Referral, _, true) => Some((
+                format!("form \"referral\" needs a zone above {name}, but it is a zone's apex"),
+                "delegate the name above it to this node and make that a [[zone]], or write form = \
+                 \"cname\""
+                    .to_owned(),
+            )),
+            (Form::Referral, None, false) => Some((
+                format!("{name} lies in none of the zones"),
+                "add the [[zone]] above it that is delegated to this node".to_owned(),
+            )),
+            (Form::Cname, _, false) | (Form::Cname, None, true) => Some((
+                format!("form \"cname\" needs {name} to be a zone's apex, and it is none"),
+                format!(
+                    "add a [[zone]] with apex = \"{name}\", delegated to this node, or write form = \
+                     \"referral\""
+                ),
+            )),
+        };
+        match (fault, zone) {
+            (None, Some(zone)) => placed.push(BService {
+                name: service.name.value,
+                zone,
+                form: service.form.value,
+                referral_ttl: service.referral_ttl,
+            }),
+            (Some((message, remedy)), _) if zones_complete => {
+                report.add(&service.form.at, ErrorKind::Conflict, message, remedy);
+            }
+            _ => {}
+        }
+    }
+    placed
+}
+
+fn check_addresses(
+    report: &Report<'_>,
+    node: &Node,
+    dns_lbs: &[Found<DnsLbNode>],
+    map: Option<&Map>,
+) {
+    dns_lb_nodes::refuse_self(
+        report,
+        node,
+        dns_lbs,
+        "a DNS-B must not refer to itself, resolvers give their clients empty answers then: write \
+         the DNS-LB's own address",
+    );
+    let Some(map) = map else { return };
+    let listen = map.listen.value;
+    if listen.port() == 53 && node.addresses.iter().any(|own| listen.ip() == *own) {
+        report.add(
+            &map.listen.at,
+            ErrorKind::Conflict,
+            format!("{listen} is taken: this node answers DNS over TCP there"),
+            "take another port, like 5353",
+        );
+    }
+}
+
+fn find_default(
+    report: &Report<'_>,
+    map: &Map,
+    dns_lbs: &[Found<DnsLbNode>],
+    complete: bool,
+) -> Option<usize> {
+    let wanted = &map.default_dns_lb;
+    let index = dns_lbs
+        .iter()
+        .position(|node| node.value.name == wanted.value);
+    if index.is_none() && complete && !dns_lbs.is_empty() {
+        let names: Vec<_> = dns_lbs
+            .iter()
+            .take(5)
+            .map(|node| node.value.name.as_str())
+            .collect();
+        report.add(
+            &wanted.at,
+            ErrorKind::Conflict,
+            format!("no [[dns_lb]] has the name \"{}\"", wanted.value),
+            format!(
+                "add it, or write the name of one that is there: {}",
+                names.join(", ")
+            ),
+        );
+    }
+    index
+}

@@ -1,0 +1,157 @@
+//! Reads what only a DNS-LB has: `[map]` with the DNS-Bs, `[resolvers]`, `[[dns_lb]]`, `[[service]]`.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    DnsLb, LbService, Node, ResolverSource, balanced, dns_lb_nodes,
+    error::ErrorKind,
+    probe,
+    reader::Table,
+    report::{Found, Report},
+    site, soa,
+};
+use crate::{label::Label, name::OwnerName};
+
+/// Resolvers that one DNS-LB may announce.
+const MAX_RESOLVERS: usize = 4096;
+
+/// Keys of a DNS-B, and what to do with them here.
+pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
+    "zone",
+    "remove it: zones are delegated to the DNS-Bs; only role \"dns-b\" has them",
+)];
+
+/// Reads the tables of a DNS-LB. `node` is `None` when it could not be read.
+pub(super) fn read(
+    root: &mut Table<'_>,
+    report: &Report<'_>,
+    node: Option<&Node>,
+) -> Option<DnsLb> {
+    let map = read_map(root, report);
+    let resolvers = read_resolvers(root, report);
+    let stands_in_for = dns_lb_nodes::read(root, report);
+    let services = read_services(root, report);
+    let names: Vec<_> = services.iter().map(|(name, _)| name).collect();
+    balanced::check(report, &names);
+    let node = node?;
+    let why = "a node stands in for others: write the other DNS-LB's address, or remove the entry";
+    dns_lb_nodes::refuse_self(report, node, &stands_in_for, why);
+    let (dns_bs, renew) = map?;
+    Some(DnsLb {
+        address: *node.addresses.first()?,
+        label: Label::of_node(&node.name),
+        dns_bs,
+        renew,
+        resolvers: resolvers?,
+        stands_in_for: stands_in_for.into_iter().map(|found| found.value).collect(),
+        services: services.into_iter().map(|(_, service)| service).collect(),
+    })
+}
+
+fn read_map(root: &mut Table<'_>, report: &Report<'_>) -> Option<(Vec<SocketAddr>, Duration)> {
+    let mut table = root.required_table("map", "add a table [map] with dns_b")?;
+    let dns_bs = table.required_list("dns_b", "\"10.53.0.1:5353\"", |value| {
+        Some(value.found(value.map_address()?))
+    });
+    report.refuse_duplicates(
+        dns_bs.iter().map(|found| (&found.at, found.value)),
+        |address| format!("DNS-B {address}"),
+    );
+    let three_seconds = Duration::from_secs(3);
+    let renew = table.or("renew", three_seconds, |value| {
+        value.duration(Duration::from_millis(100)..=Duration::from_secs(3600))
+    });
+    table.finish(&[
+        (
+            "listen",
+            "remove it: a DNS-LB connects to the DNS-Bs of dns_b, only they listen",
+        ),
+        (
+            "lease",
+            "remove it: role \"dns-b\" has lease, a DNS-LB has renew",
+        ),
+        (
+            "default_dns_lb",
+            "remove it: the DNS-Bs choose it, it stands in their files",
+        ),
+    ]);
+    Some((dns_bs.into_iter().map(|found| found.value).collect(), renew))
+}
+
+fn read_resolvers(root: &mut Table<'_>, report: &Report<'_>) -> Option<ResolverSource> {
+    let remedy = "add a table [resolvers] with addresses = [\"198.51.100.53\"] or resolv_conf = \
+                  \"/etc/resolv.conf\"";
+    let mut table = root.required_table("resolvers", remedy)?;
+    let listed = table.has("addresses");
+    let addresses = match listed {
+        true => table.required_list("addresses", "\"198.51.100.53\"", |item| item.found_ipv4()),
+        false => table.list("addresses", |item| item.found_ipv4()),
+    };
+    report.refuse_duplicates(
+        addresses.iter().map(|found| (&found.at, found.value)),
+        |address| format!("resolver {address}"),
+    );
+    if let Some(too_many) = addresses.get(MAX_RESOLVERS) {
+        report.add(
+            &too_many.at,
+            ErrorKind::OutOfRange,
+            format!("a DNS-LB announces at most {MAX_RESOLVERS} resolvers"),
+            "divide them among several DNS-LBs",
+        );
+    }
+    let followed = table.has("resolv_conf");
+    let path = table.or("resolv_conf", None, |value| value.absolute_path().map(Some));
+    match (listed, followed) {
+        (true, true) => report.add(
+            &table.at_key("resolv_conf"),
+            ErrorKind::Conflict,
+            "addresses and resolv_conf stand here together",
+            "keep one of the two",
+        ),
+        (false, false) => table.missing("addresses", "add addresses or resolv_conf to [resolvers]"),
+        (true, false) | (false, true) => {}
+    }
+    table.finish(&[]);
+    Some(match path {
+        Some(path) => ResolverSource::ResolvConf(path),
+        None => ResolverSource::Listed(addresses.into_iter().map(|found| found.value).collect()),
+    })
+}
+
+fn read_services(root: &mut Table<'_>, report: &Report<'_>) -> Vec<(Found<OwnerName>, LbService)> {
+    let tables = root.tables("service");
+    if !root.has("service") {
+        let remedy =
+            "add a [[service]] with name, form, soa, probe and sites for each balanced name";
+        root.missing("service", remedy);
+    }
+    tables
+        .into_iter()
+        .filter_map(|table| read_service(table, report))
+        .collect()
+}
+
+fn read_service(
+    mut table: Table<'_>,
+    report: &Report<'_>,
+) -> Option<(Found<OwnerName>, LbService)> {
+    let name = balanced::name(&mut table);
+    let form = balanced::form(&mut table);
+    let answer_ttl = table.or("answer_ttl", 60, soa::ttl);
+    let referral_ttl = table.or("referral_ttl", 3600, soa::lasting_ttl);
+    let soa = soa::read(&mut table);
+    let probe = probe::read(&mut table, report, name.as_ref().map(|name| &name.value));
+    let sites = site::read_all(&mut table, report);
+    table.finish(&[]);
+    let name = name?;
+    let service = LbService {
+        name: name.value.clone(),
+        form: form?.value,
+        answer_ttl,
+        referral_ttl,
+        soa: soa?,
+        sites,
+        probe: probe?,
+    };
+    Some((name, service))
+}

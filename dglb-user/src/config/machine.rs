@@ -1,0 +1,142 @@
+//! What of a configuration depends on the machine: interfaces, addresses, rights, kernel.
+//!
+//! `dglb check` and `dglb run` both ask [`check_machine`] after [`Config::load`]. What is asked of
+//! the kernel stands in `facts`, what is wrong for a node in `judge`; so every judgement is
+//! tested without a machine of that kind.
+
+mod error;
+mod facts;
+
+use std::net::{IpAddr, SocketAddr};
+
+pub use self::error::{MachineError, Transport};
+use self::facts::{Bpffs, Facts};
+use super::{Config, Datapath, Role};
+
+/// The oldest kernel that the XDP program is made for.
+const MIN_KERNEL: (u32, u32) = (6, 1);
+/// Where DNS is answered.
+const DNS_PORT: u16 = 53;
+
+/// Whether ports are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortCheck {
+    /// Bind each port for a moment, to see whether another process has it: before `dglb run` binds.
+    Bind,
+    /// Leave ports alone: `dglb check` beside a node that runs.
+    Skip,
+}
+
+/// Everything on this machine that keeps `config` from running here. Binds nothing for longer than
+/// the call, and changes nothing.
+pub fn check_machine(config: &Config, ports: PortCheck) -> Vec<MachineError> {
+    let facts = match Facts::gather(&config.node.bpffs) {
+        Ok(facts) => facts,
+        Err(error) => return vec![error],
+    };
+    let mut errors = judge(config, &facts);
+    if ports == PortCheck::Bind {
+        let sockets = sockets(config).into_iter();
+        // An address that is not here was reported already.
+        let here = sockets.filter(|(_, address, _)| facts.has_address(address.ip()));
+        errors.extend(here.filter_map(|(key, address, transport)| {
+            facts::try_port(address, transport)
+                .err()
+                .map(|source| MachineError::of_bind(key, address, transport, &source))
+        }));
+    }
+    errors
+}
+
+/// What is wrong on a machine with these `facts`.
+fn judge(config: &Config, facts: &Facts) -> Vec<MachineError> {
+    let mut errors = Vec::new();
+    check_addresses(config, facts, &mut errors);
+    let mut missing_rights = Vec::new();
+    if config.node.datapath == Datapath::Xdp {
+        check_interfaces(config, facts, &mut errors);
+        check_kernel(facts, &mut errors);
+        check_bpffs(config, facts, &mut errors);
+        missing_rights.extend((!facts.may_bpf).then_some("CAP_BPF"));
+        missing_rights.extend((!facts.may_net_admin).then_some("CAP_NET_ADMIN"));
+    }
+    missing_rights.extend((!facts.may_bind).then_some("CAP_NET_BIND_SERVICE"));
+    if !missing_rights.is_empty() {
+        errors.push(MachineError::Rights {
+            missing: missing_rights.join(", "),
+        });
+    }
+    errors
+}
+
+fn check_interfaces(config: &Config, facts: &Facts, errors: &mut Vec<MachineError>) {
+    for (index, name) in config.node.interfaces.iter().enumerate() {
+        if !facts.interfaces.contains(name) {
+            errors.push(MachineError::NoInterface {
+                key: format!("node.interfaces[{index}]"),
+                name: name.clone(),
+                existing: facts.interfaces.join(", "),
+            });
+        }
+    }
+}
+
+fn check_addresses(config: &Config, facts: &Facts, errors: &mut Vec<MachineError>) {
+    let on = config.node.interfaces.first();
+    let on = on.map_or_else(|| "lo".to_owned(), String::clone);
+    let own = config.node.addresses.iter().enumerate();
+    let own =
+        own.map(|(index, address)| (format!("node.addresses[{index}]"), IpAddr::V4(*address)));
+    let listen = match &config.role {
+        Role::DnsB(dns_b) => Some(("map.listen".to_owned(), dns_b.map_listen.ip())),
+        Role::DnsLb(_) => None,
+    };
+    for (key, address) in own.chain(listen) {
+        if !facts.has_address(address) {
+            errors.push(MachineError::NoAddress {
+                key,
+                address,
+                length: if address.is_ipv4() { 32 } else { 128 },
+                interface: on.clone(),
+            });
+        }
+    }
+}
+
+fn check_kernel(facts: &Facts, errors: &mut Vec<MachineError>) {
+    if facts::version_of(&facts.release).is_some_and(|version| version < MIN_KERNEL) {
+        errors.push(MachineError::Kernel {
+            release: facts.release.clone(),
+            major: MIN_KERNEL.0,
+            minor: MIN_KERNEL.1,
+        });
+    }
+}
+
+fn check_bpffs(config: &Config, facts: &Facts, errors: &mut Vec<MachineError>) {
+    let path = config.node.bpffs.clone();
+    match facts.bpffs {
+        Bpffs::Mounted => {}
+        Bpffs::Other => errors.push(MachineError::NotBpffs { path }),
+        Bpffs::Absent => errors.push(MachineError::NoBpffsPath { path }),
+        Bpffs::Forbidden => errors.push(MachineError::BpffsForbidden { path }),
+    }
+}
+
+/// The sockets that the node will bind.
+fn sockets(config: &Config) -> Vec<(String, SocketAddr, Transport)> {
+    let mut sockets = Vec::new();
+    for (index, address) in config.node.addresses.iter().enumerate() {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let address = SocketAddr::from((*address, DNS_PORT));
+            sockets.push((format!("node.addresses[{index}]"), address, transport));
+        }
+    }
+    if let Role::DnsB(dns_b) = &config.role {
+        sockets.push(("map.listen".to_owned(), dns_b.map_listen, Transport::Tcp));
+    }
+    sockets
+}
+
+#[cfg(test)]
+mod tests;

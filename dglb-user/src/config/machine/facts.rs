@@ -1,0 +1,143 @@
+//! What the kernel says about this machine. Only asks; changes nothing.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    path::Path,
+};
+
+use ipnet::IpNet;
+use nix::{ifaddrs, net::if_::InterfaceFlags, sys::socket::SockaddrStorage};
+use rustix::{io::Errno, system, thread, thread::CapabilitySet};
+
+use super::{DNS_PORT, MachineError, Transport};
+
+/// `BPF_FS_MAGIC` of include/uapi/linux/magic.h.
+const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
+
+/// The machine, as far as a node needs it.
+#[derive(Clone, Debug)]
+pub(super) struct Facts {
+    /// Names of the interfaces, sorted.
+    pub interfaces: Vec<String>,
+    /// The networks whose every address is this machine's own: one address, or on a loopback
+    /// interface the whole prefix.
+    pub own: Vec<IpNet>,
+    /// What `uname -r` prints.
+    pub release: String,
+    /// Whether BPF programs and maps may be made.
+    pub may_bpf: bool,
+    /// Whether XDP programs may be attached.
+    pub may_net_admin: bool,
+    /// Whether port 53 may be bound.
+    pub may_bind: bool,
+    /// What is at the configured mount point.
+    pub bpffs: Bpffs,
+}
+
+/// What is at the place where the BPF file system should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bpffs {
+    /// A BPF file system.
+    Mounted,
+    /// Another file system.
+    Other,
+    /// Nothing.
+    Absent,
+    /// Not to be seen with these rights.
+    Forbidden,
+}
+
+impl Facts {
+    /// Asks the kernel.
+    pub fn gather(bpffs: &Path) -> Result<Self, MachineError> {
+        let (interfaces, own) = interfaces().map_err(unknown("the list of interfaces"))?;
+        let held = thread::capabilities(None)
+            .map_err(unknown("the rights of this process"))?
+            .effective;
+        // CAP_SYS_ADMIN stands for CAP_BPF, as it did before Linux 5.8 split it.
+        let may_bpf = held.intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN);
+        Ok(Self {
+            interfaces,
+            own,
+            release: system::uname().release().to_string_lossy().into_owned(),
+            may_bpf,
+            may_net_admin: held.contains(CapabilitySet::NET_ADMIN),
+            may_bind: held.contains(CapabilitySet::NET_BIND_SERVICE) || port_is_free_for_all(),
+            bpffs: look_at_bpffs(bpffs).map_err(unknown("the file system at node.bpffs"))?,
+        })
+    }
+
+    /// Whether the machine answers for `address`.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        self.own.iter().any(|network| network.contains(&address))
+    }
+}
+
+fn unknown<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> MachineError {
+    move |error| MachineError::Unknown {
+        what,
+        reason: error.to_string(),
+    }
+}
+
+/// Names of all interfaces, and the addresses on them.
+fn interfaces() -> nix::Result<(Vec<String>, Vec<IpNet>)> {
+    let mut names = BTreeSet::new();
+    let mut own = Vec::new();
+    for entry in ifaddrs::getifaddrs()? {
+        let address = entry.address.as_ref().and_then(ip_of);
+        let mask = entry.netmask.as_ref().and_then(ip_of);
+        names.insert(entry.interface_name);
+        let Some(address) = address else { continue };
+        // An IPv4 prefix on a loopback interface makes all of it local, as 127.0.0.0/8 is.
+        let whole = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK) && address.is_ipv4();
+        let network = mask
+            .filter(|_| whole)
+            .and_then(|mask| IpNet::with_netmask(address, mask).ok());
+        own.push(network.unwrap_or_else(|| IpNet::from(address)));
+    }
+    Ok((names.into_iter().collect(), own))
+}
+
+fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = || Some(IpAddr::V4(address.as_sockaddr_in()?.ip()));
+    let v6 = || Some(IpAddr::V6(address.as_sockaddr_in6()?.ip()));
+    v4().or_else(v6)
+}
+
+/// Whether this system lets everybody bind port 53.
+fn port_is_free_for_all() -> bool {
+    fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .ok()
+        .and_then(|text| text.trim().parse::<u16>().ok())
+        .is_some_and(|first| first <= DNS_PORT)
+}
+
+fn look_at_bpffs(path: &Path) -> rustix::io::Result<Bpffs> {
+    match rustix::fs::statfs(path) {
+        // The field's type differs from architecture to architecture, the magic has 32 bits.
+        Ok(found) if found.f_type as u32 == BPF_FS_MAGIC => Ok(Bpffs::Mounted),
+        Ok(_) => Ok(Bpffs::Other),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Bpffs::Absent),
+        Err(Errno::ACCESS) => Ok(Bpffs::Forbidden),
+        Err(other) => Err(other),
+    }
+}
+
+/// Binds a port and gives it back at once.
+pub(super) fn try_port(address: SocketAddr, transport: Transport) -> io::Result<()> {
+    match transport {
+        Transport::Udp => UdpSocket::bind(address).map(drop),
+        Transport::Tcp => TcpListener::bind(address).map(drop),
+    }
+}
+
+/// Major and minor version of a release like "6.18.44-generic".
+pub(super) fn version_of(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release
+        .split(|character: char| !character.is_ascii_digit())
+        .map(str::parse::<u32>);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}

@@ -1,0 +1,165 @@
+//! Mistakes that any role's file may have.
+
+use super::{Case, DNS_B, DNS_LB, cases, errors_of};
+use crate::config::{Config, ErrorKind};
+
+#[test]
+fn role_node_and_limit() {
+    let cases = cases![DNS_B;
+        "role = \"dns-b\"" => "role = \"dns-a\"", "dns-a", "role", OutOfRange, "write \"dns-b\" or \"dns-lb\"";
+        "role = \"dns-b\"" => "role = 7", "role = 7", "role", WrongType, "double quotes";
+        "name = \"b1.backbone.example\"" => "", "[node]", "node.name", MissingKey, "add name = \"";
+        "\"b1.backbone.example\"" => "\"b1_x.example\"", "b1_x", "node.name", BadForm, "host name";
+        "\"b1.backbone.example\"" => "\"\"", "name = \"\"", "node.name", BadForm, "it is empty";
+        "\"b1.backbone.example\"" => "\"b1.example.\"", "b1.example.", "node.name", BadForm, "ends in a dot";
+        "\"b1.backbone.example\"" => "\"192.0.2.1\"", "192.0.2.1", "node.name", BadForm, "it is an address";
+        "\"b1.backbone.example\"" => "\"-b1.example\"", "-b1", "node.name", BadForm, "no hyphen first";
+        "\"b1.backbone.example\"" => "\"../../etc\"", "../..", "node.name", BadForm, "letters, digits";
+        "interfaces = [\"eth0\"]" => "", "[node]", "node.interfaces", MissingKey, "add interfaces = [\"eth0\"]";
+        "[\"eth0\"]" => "[]", "interfaces", "node.interfaces", OutOfRange, "at least one";
+        "[\"eth0\"]" => "\"eth0\"", "interfaces", "node.interfaces", WrongType, "[\"eth0\"]";
+        "[\"eth0\"]" => "[\"eth0\", \"eth0\"]", "interfaces", "node.interfaces[1]", Duplicate, "keep one";
+        "[\"eth0\"]" => "[\"eth0/1\"]", "eth0/1", "node.interfaces[0]", BadForm, "1 to 15 characters";
+        "[\"eth0\"]" => "[\"a-name-too-long0\"]", "too-long", "node.interfaces[0]", BadForm, "1 to 15 characters";
+        "[\"eth0\"]" => "[\"eth 0\"]", "eth 0", "node.interfaces[0]", BadForm, "white space";
+        "[\"eth0\"]" => "[\"\"]", "[\"\"]", "node.interfaces[0]", BadForm, "1 to 15 characters";
+        "[\"eth0\"]" => "[\"eth0\", 1]", "eth0", "node.interfaces[1]", WrongType, "a string is needed";
+        "[\"192.0.2.53\"]      #" => "[] #", "addresses", "node.addresses", OutOfRange, "at least one";
+        "[\"192.0.2.53\"]      #" => "[\"0.0.0.0\"] #", "0.0.0.0", "node.addresses[0]", OutOfRange, "unicast address";
+        "[\"192.0.2.53\"]      #" => "[\"224.0.0.1\"] #", "224.0.0.1", "node.addresses[0]", OutOfRange, "multicast";
+        "[\"192.0.2.53\"]      #" => "[\"255.255.255.255\"] #", "255", "node.addresses[0]", OutOfRange, "broadcast";
+        "[\"192.0.2.53\"]      #" => "[\"240.0.0.1\"] #", "240", "node.addresses[0]", OutOfRange, "reserved";
+        "[\"192.0.2.53\"]      #" => "[\"2001:db8::53\"] #", "2001", "node.addresses[0]", BadForm, "IPv6 is not supported";
+        "[\"192.0.2.53\"]      #" => "[\"192.0.2.53:53\"] #", ":53", "node.addresses[0]", BadForm, "four numbers";
+        "[\"192.0.2.53\"]      #" => "[\"192.0.2.53\", \"192.0.2.53\"] #", "addresses", "node.addresses[1]", Duplicate, "keep one";
+        "[\"192.0.2.53\"]      #" => "[\"10.0.0.1\",\"10.0.0.2\",\"10.0.0.3\",\"10.0.0.4\",\"10.0.0.5\",\"10.0.0.6\",\"10.0.0.7\",\"10.0.0.8\",\"10.0.0.9\"] #",
+            "10.0.0.9", "node.addresses[8]", OutOfRange, "at most 8";
+        "# datapath = \"xdp\"" => "datapath = \"dpdk\"", "dpdk", "node.datapath", OutOfRange, "\"userspace\"";
+        "# bpffs = \"/sys/fs/bpf\"" => "bpffs = \"sys/fs/bpf\"", "bpffs", "node.bpffs", BadForm, "begins with \"/\"";
+        "# max_stale = \"1h\"" => "max_stale = \"1 fortnight\"", "fortnight", "node.max_stale", BadForm, "\"1h\"";
+        "# max_stale = \"1h\"" => "max_stale = 3600", "3600", "node.max_stale", WrongType, "\"3600s\"";
+        "# max_stale = \"1h\"" => "max_stale = \"10ms\"", "10ms", "node.max_stale", OutOfRange, "from 1s to 30days";
+        "# max_stale = \"1h\"" => "maxstale = \"1h\"", "maxstale", "node.maxstale", UnknownKey, "did you mean \"max_stale\"?";
+        "[node]" => "[[node]]", "[[node]]", "node", WrongType, "write [node]";
+        "# per_second = 1000" => "per_second = 0", "per_second = 0", "limit.per_second", OutOfRange, "from 1 to";
+        "# per_second = 1000" => "per_second = -5", "-5", "limit.per_second", OutOfRange, "from 1 to";
+        "# per_second = 1000" => "per_second = \"1000\"", "per_second", "limit.per_second", WrongType, "whole number";
+        "# per_second = 1000" => "per_second = 1e3", "1e3", "limit.per_second", WrongType, "whole number";
+        "# burst = 2000" => "burst = 4294967296", "4294967296", "limit.burst", OutOfRange, "4294967295";
+        "\"198.51.100.0/24\"" => "\"198.51.100.7/24\"", ".7/24", "limit.prefix[0].prefix", BadForm, "write \"198.51.100.0/24\"";
+        "\"198.51.100.0/24\"" => "\"198.51.100.0/33\"", "/33", "limit.prefix[0].prefix", BadForm, "not an IPv4 prefix";
+        "\"198.51.100.0/24\"" => "\"198.51.100.0\"", "prefix =", "limit.prefix[0].prefix", BadForm, "its length";
+        "per_second = 50000" => "", "[[limit.prefix]]", "limit.prefix[0].per_second", MissingKey, "add per_second";
+        "[[limit.prefix]]" => "[limit.prefix]", "[limit.prefix]", "limit.prefix", WrongType, "[[limit.prefix]]";
+        "burst = 100000" => "burst = 1\n[[limit.prefix]]\nprefix = \"198.51.100.0/24\" # again\nper_second = 1\nburst = 1",
+            "again", "limit.prefix[1].prefix", Duplicate, "the first is on line";
+        "[map]" => "[mapp]\n[map]", "[mapp]", "mapp", UnknownKey, "did you mean \"map\"?";
+    ];
+    cases.iter().for_each(Case::check);
+}
+
+#[test]
+fn what_is_no_toml_still_has_line_key_and_remedy() {
+    let cases = cases![DNS_LB;
+        "name = \"lb1.isp1.example\"" => "name = lb1.isp1.example", "name =", "node.name", Syntax, "name = \"lb1.isp1.example\"";
+        "form = \"referral\"" => "form = \"referral", "form =", "service.form", Syntax, "close the string";
+        "form = \"referral\"" => "form =", "form =", "service.form", Syntax, "a value after form =";
+        "form = \"referral\"" => "form = \"referral\"\nform = \"cname\"", "cname", "service.form", Syntax, "only once";
+        "[resolvers] " => "[resolvers ", "[resolvers", "resolvers", Syntax, "[…]";
+        "[resolvers] " => "nonsense\n[resolvers]", "nonsense", "map", Syntax, "key = value";
+    ];
+    cases.iter().for_each(Case::check);
+}
+
+#[test]
+fn every_syntax_error_is_reported_and_nothing_that_follows_from_them() {
+    let text = DNS_LB.replacen("[resolvers] ", "[node] ", 1).replacen(
+        "path = \"/health\"",
+        "path = /health",
+        1,
+    );
+    let errors = errors_of(&text);
+    assert!(
+        errors.iter().all(|error| error.kind == ErrorKind::Syntax),
+        "{errors}"
+    );
+    let keys: Vec<_> = errors.iter().map(|error| error.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        ["node", "node.addresses", "service.probe.path"],
+        "{errors}"
+    );
+    assert!(errors.0[0].remedy.contains("once"));
+    assert!(errors.0[2].remedy.contains("path = \"/health\""));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let errors = Config::load(&directory.path().join("none.toml")).expect_err("absent");
+    let error = errors.iter().next().expect("one");
+    assert_eq!(error.kind, ErrorKind::Unreadable);
+    assert!(error.to_string().contains("none.toml") && error.remedy.contains("path"));
+
+    let path = directory.path().join("latin1.toml");
+    std::fs::write(&path, b"role = \"dns-b\"\n[node]\nname = \"b\xfc\"\n").expect("written");
+    let errors = Config::load(&path).expect_err("no UTF-8");
+    let error = errors.iter().next().expect("one");
+    assert_eq!(
+        (error.line, error.column, error.key.as_str(), error.kind),
+        (3, 10, "node.name", ErrorKind::Syntax)
+    );
+    assert!(error.remedy.contains("UTF-8"));
+
+    assert_eq!(
+        Config::load(directory.path()).expect_err("a directory").0[0].kind,
+        ErrorKind::Unreadable
+    );
+    let endless = Config::load("/dev/zero".as_ref()).expect_err("endless");
+    assert!(endless.0[0].message.contains("too large"), "{endless}");
+}
+
+#[test]
+fn all_errors_are_reported_in_the_order_of_the_lines() {
+    let text = DNS_B
+        .replacen("\"b1.backbone.example\"", "\"b 1\"", 1)
+        .replacen("10.53.0.1:5353", "8.8.8.8:5353", 1)
+        .replacen("\"203.0.113.7\"", "\"203.0.113.777\"", 1)
+        .replacen("serial = 1", "serail = 1", 1)
+        .replacen("form = \"cname\"", "form = \"dname\"", 1);
+    let errors = errors_of(&text);
+    let keys: Vec<_> = errors.iter().map(|error| error.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "node.name",
+            "map.listen",
+            "dns_lb[1].address",
+            "zone[0].soa.serail",
+            "service[1].form"
+        ]
+    );
+    assert!(errors.iter().is_sorted_by_key(|error| error.line));
+    assert_eq!(errors.to_string().lines().count(), keys.len());
+}
+
+#[test]
+fn an_empty_file_names_what_is_needed() {
+    let errors = errors_of("");
+    let keys: Vec<_> = errors.iter().map(|error| error.key.as_str()).collect();
+    assert_eq!(keys, ["role", "node"]);
+    let keys = |text| -> Vec<String> {
+        errors_of(text)
+            .iter()
+            .map(|error| error.key.clone())
+            .collect()
+    };
+    assert_eq!(
+        keys("role = \"dns-b\""),
+        ["node", "map", "dns_lb", "service"]
+    );
+    assert_eq!(
+        keys("role = \"dns-lb\""),
+        ["node", "map", "resolvers", "service"]
+    );
+}

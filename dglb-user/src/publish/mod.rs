@@ -1,0 +1,289 @@
+//! The one task that writes the tables: in memory, and through [`DataPath`] in the kernel.
+//!
+//! It takes [`Event`]s from the map protocol and from the probes, keeps the leases of the DNS-LBs,
+//! and lets the heartbeat beat.
+
+pub mod build;
+mod lease;
+mod rank;
+
+use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use dglb_common::layout::{KIND_A, KIND_AAAA, ranking_place};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use self::rank::first_ranking;
+use self::{build::SiteAnswers, lease::Leases};
+use crate::{
+    config::{Config, DnsB, Role},
+    control::{Event, Rejection},
+    tables::{Change, Tables},
+};
+
+/// How often leases are looked at and counters are written.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What makes a change effective where answers are given, beside the tables in memory.
+pub trait DataPath: Send {
+    /// Makes one change.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    fn apply(&mut self, change: &Change) -> Result<(), DataPathError>;
+
+    /// Says that the daemon lives.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    fn beat(&mut self) -> Result<(), DataPathError>;
+}
+
+/// The kernel refused a change.
+#[derive(Debug, thiserror::Error)]
+#[error("{table}: {reason}")]
+pub struct DataPathError {
+    /// The table.
+    pub table: &'static str,
+    /// What the kernel said.
+    pub reason: String,
+}
+
+/// The data path of `datapath = "userspace"`: nothing beside the tables in memory.
+#[derive(Debug)]
+pub struct InMemory;
+
+impl DataPath for InMemory {
+    fn apply(&mut self, _change: &Change) -> Result<(), DataPathError> {
+        Ok(())
+    }
+
+    fn beat(&mut self) -> Result<(), DataPathError> {
+        Ok(())
+    }
+}
+
+/// The publisher's state.
+pub struct Publisher {
+    config: Arc<Config>,
+    tables: Arc<RwLock<Tables>>,
+    data_path: Box<dyn DataPath>,
+    sites: Vec<Vec<SiteAnswers>>,
+    leases: Leases,
+}
+
+impl Publisher {
+    /// A publisher of tables that are in service already.
+    pub fn new(
+        config: Arc<Config>,
+        tables: Arc<RwLock<Tables>>,
+        sites: Vec<Vec<SiteAnswers>>,
+        data_path: Box<dyn DataPath>,
+    ) -> Self {
+        let leases = {
+            let tables = tables.read().unwrap_or_else(PoisonError::into_inner);
+            match &config.role {
+                Role::DnsB(dns_b) => Leases::new(dns_b, &tables.vantages, Instant::now()),
+                Role::DnsLb(_) => Leases::none(),
+            }
+        };
+        Self {
+            config,
+            tables,
+            data_path,
+            sites,
+            leases,
+        }
+    }
+
+    /// Works until `stop`; `on_tick` is called four times a second.
+    pub async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut on_tick: impl FnMut(),
+        stop: CancellationToken,
+    ) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {
+                    self.tick();
+                    on_tick();
+                }
+                Some(event) = events.recv() => self.take(event),
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Err(error) = self.data_path.beat() {
+            tracing::error!(%error, "the heartbeat could not be written");
+        }
+        for (vantage, value) in self.leases.expire(Instant::now()) {
+            self.publish_or_log(&Change::SetVantage(vantage, value));
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Announce {
+                node,
+                dns_lb,
+                resolvers,
+                done,
+            } => {
+                let result = self.announce(&node, dns_lb, &resolvers);
+                // A peer that is gone needs no answer.
+                let _ = done.send(result);
+            }
+            Event::Withdraw {
+                node,
+                resolvers,
+                done,
+            } => {
+                let result = self.withdraw(&node, &resolvers);
+                let _ = done.send(result);
+            }
+            Event::Renew { node } => self.renew(&node),
+            Event::Ranking { service, ranking } => self.rank(service, &ranking),
+        }
+    }
+
+    fn announce(
+        &mut self,
+        node: &str,
+        dns_lb: Ipv4Addr,
+        resolvers: &[Ipv4Addr],
+    ) -> Result<(), Rejection> {
+        let config = Arc::clone(&self.config);
+        let (vantage, known) = known_node(&config, node)?;
+        if known.address != dns_lb {
+            return Err(Rejection::OtherAddress {
+                node: node.to_owned(),
+                configured: known.address,
+                announced: dns_lb,
+            });
+        }
+        let seen = unix_seconds();
+        for &resolver in resolvers {
+            let full = {
+                let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+                tables.resolvers.len() >= dglb_common::layout::MAX_RESOLVERS
+                    && !tables.resolvers.contains_key(&resolver)
+            };
+            if full {
+                return Err(Rejection::Full(dglb_common::layout::MAX_RESOLVERS));
+            }
+            let value = build::mapping(resolver, vantage, known, seen);
+            self.publish(&Change::SetResolver(resolver, value))?;
+        }
+        tracing::info!(node, %dns_lb, resolvers = resolvers.len(), "resolvers announced");
+        self.alive(vantage)
+    }
+
+    fn withdraw(&mut self, node: &str, resolvers: &[Ipv4Addr]) -> Result<(), Rejection> {
+        let config = Arc::clone(&self.config);
+        let (vantage, _) = known_node(&config, node)?;
+        for &resolver in BTreeSet::from_iter(resolvers) {
+            let own = {
+                let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+                let value = tables.resolvers.get(&resolver);
+                value.is_some_and(|value| value.vantage == vantage)
+            };
+            // Another DNS-LB may have announced it since: then it is no longer this one's to give up.
+            if own {
+                self.publish(&Change::RemoveResolver(resolver))?;
+            }
+        }
+        tracing::info!(node, resolvers = resolvers.len(), "resolvers withdrawn");
+        self.alive(vantage)
+    }
+
+    fn renew(&mut self, node: &str) {
+        let config = Arc::clone(&self.config);
+        let renewed = known_node(&config, node).and_then(|(vantage, _)| self.alive(vantage));
+        if let Err(error) = renewed {
+            tracing::warn!(node, %error, "a lease was not renewed");
+        }
+    }
+
+    /// The DNS-LB's lease starts anew; it serves for itself.
+    fn alive(&mut self, vantage: u32) -> Result<(), Rejection> {
+        for (vantage, value) in self.leases.renew(vantage, Instant::now()) {
+            self.publish(&Change::SetVantage(vantage, value))?;
+        }
+        Ok(())
+    }
+
+    /// The addresses of a service follow its ranking.
+    fn rank(&mut self, service: usize, ranking: &[usize]) {
+        let Some(sites) = self.sites.get(service) else {
+            return;
+        };
+        if ranking.is_empty() {
+            tracing::warn!(service, "all sites are down: the last answer stays");
+            return;
+        }
+        let (pages, nodata) = {
+            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            let pages = tables.settings.pages_per_vantage;
+            (pages, rank::nodata(&tables, service))
+        };
+        let words = rank::words(sites, ranking, nodata);
+        for (kind, word) in [(KIND_A, words.v4), (KIND_AAAA, words.v6)] {
+            let (page, index) = ranking_place(pages, 0, service as u32, kind);
+            self.publish_or_log(&Change::SetRanking { page, index, word });
+        }
+    }
+
+    /// Makes a change effective: in the kernel first, so that an acknowledgement is never early.
+    fn publish(&mut self, change: &Change) -> Result<(), Rejection> {
+        self.data_path
+            .apply(change)
+            .map_err(|error| Rejection::Tables(error.to_string()))?;
+        self.tables
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .apply(change);
+        Ok(())
+    }
+
+    fn publish_or_log(&mut self, change: &Change) {
+        if let Err(error) = self.publish(change) {
+            tracing::error!(%error, "a change did not reach the kernel; the last state stays");
+        }
+    }
+}
+
+/// The node's vantage and its entry in the configuration.
+fn known_node<'a>(
+    config: &'a Config,
+    name: &str,
+) -> Result<(u32, &'a crate::config::DnsLbNode), Rejection> {
+    let nodes = match &config.role {
+        Role::DnsB(DnsB { dns_lbs, .. }) => dns_lbs.as_slice(),
+        Role::DnsLb(_) => &[],
+    };
+    nodes
+        .iter()
+        .enumerate()
+        .find(|(_, node)| node.name == name)
+        .map(|(vantage, node)| (vantage as u32, node))
+        .ok_or_else(|| Rejection::UnknownNode(name.to_owned()))
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
