@@ -8,13 +8,11 @@ use std::{
 use anyhow::Result;
 use hickory_proto::{op::Message, rr::RecordType};
 
-use super::{
-    observe::Client,
-    report::{Event, EventKind},
-};
+use super::report::{Event, EventKind};
 use crate::lab::{
     Host,
     chain::Chain,
+    client::Client,
     dns,
     node::{SHOP, WWW},
 };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dglb_user::config::Config;
 
 use crate::lab::{chain::Chain, node, site, wait};
 
@@ -57,7 +58,7 @@ fn what_to_try(chain: &Chain) -> Result<String> {
         dns_b = chain.dns_b.host().address(),
         dns_lb = isp.dns_lb.host().address(),
         bpffs = chain.lab.bpffs()?.display(),
-        node = chain.dns_b.name(),
+        node = Config::load(chain.dns_b.config())?.node.pin_name(),
     );
     text += "\n# counters, sites, mappings of each node\n";
     for node in [&chain.dns_b]

@@ -10,7 +10,6 @@ use clap::{Parser, Subcommand};
 
 mod events;
 mod keep;
-mod observe;
 mod report;
 mod run;
 mod screen;

@@ -13,12 +13,12 @@ use hickory_proto::rr::RecordType;
 
 use super::{
     events,
-    observe::{Client, Observation, SERVICES},
     report::{self, ClientReport, Event, Report},
     watch::Watch,
 };
 use crate::lab::{
     chain::{Chain, Isp, Options},
+    client::{Client, Observation, SERVICES},
     node::{Node, WWW},
     resolver::Minimisation,
     wait,

@@ -246,3 +246,112 @@ fn cut(text: &str, width: usize) -> String {
         false => line.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::{
+        demo::watch::{ClientLine, Milestone, Step},
+        lab::{
+            client::{Observation, SERVICES},
+            node::Stats,
+        },
+    };
+
+    fn screen() -> Screen {
+        Screen {
+            on_stderr: false,
+            live: true,
+            colour: false,
+            drawn: 0,
+            redraws: 0,
+        }
+    }
+
+    fn view() -> View {
+        let stats = r#"{"node":"lb1.example","role":"dns-lb","datapath":"xdp","daemon":true,
+            "interfaces":[{"name":"eth0","mode":"native"}],
+            "rows":[{"row":"lb-address","xdp":12,"user":0},{"row":"lb-host","xdp":0,"user":0}],
+            "passed":[],"dropped":[],"dns_lbs":[],"resolvers":[],
+            "sites":[{"service":"www.g.foo.com","site":"tokyo","address":"198.18.3.80",
+                "state":"down","time_ms":null,"rank":null,"reason":"timeout"},
+              {"service":"www.g.foo.com","site":"frankfurt","address":"198.18.1.80",
+                "state":"up","time_ms":15.4,"rank":1,"reason":null}]}"#;
+        View {
+            started: Instant::now(),
+            steps: Vec::new(),
+            phase: "a long phase ".repeat(20),
+            milestones: vec![Milestone {
+                at: Duration::from_secs(65),
+                ok: true,
+                text: "seen".into(),
+            }],
+            clients: vec![ClientLine {
+                client: "isp1-client".into(),
+                resolver: "isp1-dns Unbound".into(),
+                service: SERVICES[0],
+                seen: Ok(Observation {
+                    dns_lb: "lb1.example".into(),
+                    site: "frankfurt",
+                    page_ok: true,
+                    page_ms: 16,
+                }),
+            }],
+            nodes: vec![serde_json::from_str::<Stats>(stats).expect("statistics")],
+        }
+    }
+
+    #[test]
+    fn a_picture_says_who_is_led_where_and_why() {
+        let picture = screen().picture(&view(), 50, 120).join("\n");
+        for wanted in [
+            "✓ 01:05 seen",
+            "lb1.example",
+            "15 ms, tokyo down",
+            "✓ 16 ms",
+            "lb-address",
+            "12",
+        ] {
+            assert!(picture.contains(wanted), "{wanted} is not in:\n{picture}");
+        }
+        assert!(
+            !picture.contains("lb-host"),
+            "a row without answers is shown"
+        );
+    }
+
+    #[test]
+    fn a_picture_is_never_larger_than_the_terminal() {
+        for (rows, columns) in [(24, 80), (10, 40), (2, 20), (1, 1)] {
+            let picture = screen().picture(&view(), rows, columns);
+            assert!(picture.len() < rows.max(1), "{rows} rows");
+            if columns >= 40 {
+                let widest = picture.iter().map(|line| line.chars().count()).max();
+                assert!(widest.unwrap_or(0) <= columns, "{columns} columns");
+            }
+        }
+    }
+
+    #[test]
+    fn building_shows_the_step_under_way() {
+        let step = |text: &str, took| Step {
+            text: text.into(),
+            began: Duration::ZERO,
+            took,
+        };
+        let building = View {
+            phase: String::new(),
+            steps: vec![
+                step("a router", Some(Duration::from_millis(1500))),
+                step("a mirror", None),
+            ],
+            ..view()
+        };
+        let picture = screen().picture(&building, 24, 80).join("\n");
+        assert!(picture.contains("✓ a router 1.5 s"), "{picture}");
+        assert!(picture.contains("… a mirror"), "{picture}");
+        assert!(!picture.contains("lb-address"), "{picture}");
+    }
+}

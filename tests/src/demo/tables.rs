@@ -5,10 +5,10 @@ use comfy_table::{
 };
 
 use super::{
-    observe::{Form, Observation},
     report::{self, XDP_ROWS},
     watch::{ClientLine, View},
 };
+use crate::lab::client::{Form, Observation};
 
 /// A rule below the header and nothing else: a live picture has room for few lines.
 const STYLE: TableStyle =

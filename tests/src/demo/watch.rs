@@ -10,11 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    observe::{Client, Observation, SERVICES, Service},
-    screen::Screen,
+use super::screen::Screen;
+use crate::lab::{
+    client::{Client, Observation, SERVICES, Service},
+    node::{Node, Stats},
 };
-use crate::lab::node::{Node, Stats};
 
 const REDRAW: Duration = Duration::from_millis(200);
 const ASK: Duration = Duration::from_millis(500);

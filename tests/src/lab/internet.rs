@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use anyhow::{Result, ensure};
 use hickory_proto::rr::RecordType;
 
-use super::{Host, Lab, Program, dns, find_program, wait};
+use super::{Host, Lab, Program, dns, find_program};
 
 /// Root server.
 pub const ROOT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -109,8 +109,7 @@ zone:
     let mut command = host.command(find_program("nsd")?);
     command.arg("-d").arg("-c").arg(config);
     let mut server = host.start("nsd", command)?;
-    wait::until("NSD answers", Duration::from_secs(10), || {
-        server.check_running()?;
+    server.wait_until("NSD answers", Duration::from_secs(10), || {
         let answer = dns::ask(host, host.address(), apex, RecordType::SOA)?;
         ensure!(answer.metadata.authoritative, "NSD does not serve {apex}");
         Ok(())

@@ -9,7 +9,7 @@
 //! - [`resolver`]: Unbound and BIND as an ISP runs them.
 //! - [`site`]: the mirrors' HTTP server.
 //! - [`node`]: `dglb` as a DNS-B or a DNS-LB.
-//! - [`chain`]: all of these put together.
+//! - [`chain`]: all of these put together, and [`client`]: what is seen in it from a client's side.
 
 use std::{
     fs,
@@ -22,6 +22,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 pub mod chain;
+pub mod client;
 pub mod dns;
 mod guard;
 mod host;

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use dglb_user::label::Label;
 
-use super::{Host, Program, wait};
+use super::{Host, Program};
 
 pub use stats::Stats;
 
@@ -64,8 +64,7 @@ impl Node {
     /// When it ends instead; with what it said.
     pub fn start(&self) -> Result<Program> {
         let mut program = self.host.start("dglb", self.command("run")?)?;
-        wait::until("dglb is up", Duration::from_secs(20), || {
-            program.check_running()?;
+        program.wait_until("dglb is up", Duration::from_secs(20), || {
             let stats = self.stats()?;
             ensure!(stats.daemon, "{} has no daemon yet", self.name);
             Ok(())
@@ -235,4 +234,54 @@ fn node_toml(plan: &Plan, name: &str, addresses: &[Ipv4Addr]) -> String {
         addresses.join(", "),
         plan.bpffs.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use dglb_user::config::{Config, Form, Role};
+
+    use super::*;
+
+    fn load(toml: &str) -> Config {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("dglb.toml");
+        fs::write(&path, toml).expect("written");
+        Config::load(&path).unwrap_or_else(|error| panic!("{error}\n{toml}"))
+    }
+
+    fn plan() -> Plan {
+        let lb = |name: &str, last| (name.to_owned(), Ipv4Addr::new(198, 51, 100, last));
+        Plan {
+            bpffs: "/sys/fs/bpf".into(),
+            dns_b: Ipv4Addr::new(192, 0, 2, 53),
+            map: Ipv4Addr::new(10, 53, 0, 1),
+            dns_lbs: vec![lb("lb1.example", 7), lb("lb2.example", 8)],
+            sites: vec![("tokyo".into(), Ipv4Addr::new(198, 18, 3, 80))],
+        }
+    }
+
+    #[test]
+    fn the_dns_b_s_file_is_accepted_and_means_what_was_planned() {
+        let Role::DnsB(role) = load(&dns_b_toml(&plan(), "b1.example")).role else {
+            panic!("another role");
+        };
+        assert_eq!(role.dns_lbs[role.default_dns_lb].name, "lb2.example");
+        let forms: Vec<_> = role.services.iter().map(|service| service.form).collect();
+        assert_eq!(forms, [Form::Referral, Form::Cname]);
+        assert!(
+            role.services
+                .iter()
+                .all(|service| service.referral_ttl == 5)
+        );
+    }
+
+    #[test]
+    fn only_the_default_dns_lb_stands_in() {
+        let resolver = Ipv4Addr::new(198, 51, 100, 53);
+        let stands_in_for = |index| match load(&dns_lb_toml(&plan(), index, resolver)).role {
+            Role::DnsLb(role) => role.stands_in_for.len(),
+            Role::DnsB(_) => panic!("another role"),
+        };
+        assert_eq!((stands_in_for(0), stands_in_for(1)), (0, 1));
+    }
 }

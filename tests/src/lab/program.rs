@@ -13,6 +13,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::wait;
+
 /// How long a program may take to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -62,6 +64,36 @@ impl Program {
             );
         }
         Ok(())
+    }
+
+    /// Calls `look` until it succeeds, as long as the program runs.
+    ///
+    /// # Errors
+    /// When the program ends, or the last error of `look` when `limit` is over.
+    pub fn wait_until<T>(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut look: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        let end = Instant::now() + limit;
+        loop {
+            self.check_running()?;
+            match look() {
+                Ok(seen) => return Ok(seen),
+                Err(error) if Instant::now() >= end => {
+                    return Err(error).with_context(|| {
+                        format!(
+                            "waited {} s in vain: {what}; {} wrote:\n{}\nand",
+                            limit.as_secs(),
+                            self.name,
+                            last_lines(&self.log())
+                        )
+                    });
+                }
+                Err(_) => thread::sleep(wait::STEP),
+            }
+        }
     }
 
     /// Sends a signal.

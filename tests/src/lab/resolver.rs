@@ -9,7 +9,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use anyhow::{Result, ensure};
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 
-use super::{Host, Program, dns, find_program, wait};
+use super::{Host, Program, dns, find_program};
 
 /// A make of resolver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +73,7 @@ pub fn start(
         }
     };
     let mut resolver = host.start(make.name(), command)?;
-    wait::until("the resolver resolves", Duration::from_secs(20), || {
-        resolver.check_running()?;
+    resolver.wait_until("the resolver resolves", Duration::from_secs(20), || {
         let answer = dns::ask(host, host.address(), ".", RecordType::NS)?;
         let code = answer.metadata.response_code;
         ensure!(code == ResponseCode::NoError, "it answers {code}");

@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result};
 use ipnet::Ipv4Net;
 
-use super::{Host, Program, wait};
+use super::{Host, Program};
 
 /// A request that takes longer to arrive is given up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,8 +68,7 @@ pub fn start(host: &Host, program: &Path, site: &Site) -> Result<Program> {
         command.args(["--delay", &format!("{}={}", delay.from, delay.milliseconds)]);
     }
     let mut server = host.start("site", command)?;
-    wait::until("the site listens", Duration::from_secs(10), || {
-        server.check_running()?;
+    server.wait_until("the site listens", Duration::from_secs(10), || {
         host.tcp((site.address, 80).into(), Duration::from_secs(1))
     })?;
     Ok(server)

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// Between two looks.
-const STEP: Duration = Duration::from_millis(20);
+pub(super) const STEP: Duration = Duration::from_millis(20);
 
 /// Calls `look` until it succeeds.
 ///

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result};
 use hickory_proto::rr::RecordType;
 
-use crate::lab::{
+use super::{
     Host,
     chain::{Chain, Isp},
     dns, http,
@@ -35,7 +35,7 @@ pub enum Form {
     Cname,
 }
 
-/// The services of the demo.
+/// The services of the chain.
 pub const SERVICES: [Service; 2] = [
     Service {
         asked: "www.foo.com",
