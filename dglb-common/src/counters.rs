@@ -10,6 +10,13 @@ macro_rules! counters {
         #[derive(Clone, Copy, Debug, Default)]
         pub struct Counters { $( $(#[$doc])* pub $field: u64, )+ }
 
+        impl Counters {
+            /// Counters from their words, in the order of the fields.
+            pub const fn from_words(words: [u64; COUNTERS]) -> Self {
+                Self { $( $field: words[Counter::$variant as usize], )+ }
+            }
+        }
+
         /// The index of each counter in [`Counters`].
         #[repr(u32)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,9 +116,9 @@ mod tests {
     fn indices_and_fields_agree() {
         for (index, counter) in Counter::ALL.iter().enumerate() {
             assert_eq!(*counter as usize, index);
-            let mut counters = Counters::default();
-            // SAFETY: the struct is COUNTERS consecutive u64, and `index` is below COUNTERS.
-            unsafe { *(&raw mut counters).cast::<u64>().add(index) = 7 };
+            let mut words = [0; COUNTERS];
+            words[index] = 7;
+            let counters = Counters::from_words(words);
             assert_eq!(counter.of(&counters), 7, "{}", counter.name());
         }
     }

@@ -37,6 +37,16 @@ impl Label {
         wire
     }
 
+    /// The label that stands in `wire`, length octet first; `None` when it has not the form of one.
+    pub fn from_wire(wire: &[u8; 16]) -> Option<Self> {
+        let characters = &wire[1..];
+        let fits = usize::from(wire[0]) == LABEL_LEN && Self::is_reserved_form(characters);
+        let mut label = [0; LABEL_LEN];
+        label.copy_from_slice(characters);
+        label.make_ascii_lowercase();
+        fits.then_some(Self(label))
+    }
+
     /// Whether `characters` (any letter case) have the reserved form, known label or not.
     pub fn is_reserved_form(characters: &[u8]) -> bool {
         characters.len() == LABEL_LEN
@@ -71,6 +81,8 @@ mod tests {
         assert_ne!(label, Label::of_node("lb2.isp1.example"));
         assert!(Label::is_reserved_form(label.characters()));
         assert_eq!(label.wire()[0], 15);
+        assert_eq!(Label::from_wire(&label.wire()), Some(label));
+        assert_eq!(Label::from_wire(&[0; 16]), None);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! DGLB in user space: configuration, tables, DNS by sockets, the map protocol, probes.
 
+pub mod answer;
 pub mod check;
 pub mod config;
 pub mod control;
+pub mod kernel;
 pub mod kernel_object;
 pub mod label;
 pub mod map_protocol;

@@ -7,8 +7,12 @@ use std::{
 };
 
 pub mod demo;
+pub mod frames;
 pub mod lab;
 pub mod lab_object;
+pub mod model;
+pub mod oracle;
+pub mod world;
 
 /// The variable that makes a skipped test fail; `cargo xtask test` sets it to 1 where CI is set.
 const SKIP_IS_FAILURE: &str = "DGLB_SKIP_IS_FAILURE";

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dglb_common::layout::{KIND_A, KIND_AAAA, ranking_place};
+use dglb_common::{
+    counters::Counters,
+    layout::{KIND_A, KIND_AAAA, MAX_RESOLVERS, ranking_place},
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval},
@@ -45,17 +48,18 @@ pub trait DataPath: Send {
     /// # Errors
     /// What the kernel said.
     fn beat(&mut self) -> Result<(), DataPathError>;
+
+    /// Keeps what the daemon answered by its sockets, for those who look from outside.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    fn count(&mut self, counters: &Counters) -> Result<(), DataPathError>;
 }
 
-/// The kernel refused a change.
+/// The kernel refused a change; what it said of which table.
 #[derive(Debug, thiserror::Error)]
-#[error("{table}: {reason}")]
-pub struct DataPathError {
-    /// The table.
-    pub table: &'static str,
-    /// What the kernel said.
-    pub reason: String,
-}
+#[error("{0}")]
+pub struct DataPathError(pub String);
 
 /// The data path of `datapath = "userspace"`: nothing beside the tables in memory.
 #[derive(Debug)]
@@ -67,6 +71,10 @@ impl DataPath for InMemory {
     }
 
     fn beat(&mut self) -> Result<(), DataPathError> {
+        Ok(())
+    }
+
+    fn count(&mut self, _counters: &Counters) -> Result<(), DataPathError> {
         Ok(())
     }
 }
@@ -104,30 +112,34 @@ impl Publisher {
         }
     }
 
-    /// Works until `stop`; `on_tick` is called four times a second.
+    /// Works until `stop`. `counted` gives what the daemon answered by its sockets.
     pub async fn run(
         mut self,
         mut events: mpsc::Receiver<Event>,
-        mut on_tick: impl FnMut(),
+        counted: impl Fn() -> Counters,
         stop: CancellationToken,
     ) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => {
-                    self.tick();
-                    on_tick();
+                () = stop.cancelled() => {
+                    self.tick(&counted());
+                    return;
                 }
+                _ = ticks.tick() => self.tick(&counted()),
                 Some(event) = events.recv() => self.take(event),
             }
         }
     }
 
-    fn tick(&mut self) {
-        if let Err(error) = self.data_path.beat() {
-            tracing::error!(%error, "the heartbeat could not be written");
+    fn tick(&mut self, counted: &Counters) {
+        let written = self
+            .data_path
+            .beat()
+            .and_then(|()| self.data_path.count(counted));
+        if let Err(error) = written {
+            tracing::error!(%error, "heartbeat and counters could not be written");
         }
         for (vantage, value) in self.leases.expire(Instant::now()) {
             self.publish_or_log(&Change::SetVantage(vantage, value));
@@ -178,11 +190,10 @@ impl Publisher {
         for &resolver in resolvers {
             let full = {
                 let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-                tables.resolvers.len() >= dglb_common::layout::MAX_RESOLVERS
-                    && !tables.resolvers.contains_key(&resolver)
+                tables.resolvers.len() >= MAX_RESOLVERS && !tables.resolvers.contains_key(&resolver)
             };
             if full {
-                return Err(Rejection::Full(dglb_common::layout::MAX_RESOLVERS));
+                return Err(Rejection::Full(MAX_RESOLVERS));
             }
             let value = build::mapping(resolver, vantage, known, seen);
             self.publish(&Change::SetResolver(resolver, value))?;

@@ -61,6 +61,11 @@ pub enum Change {
 }
 
 impl Tables {
+    /// Pages of the rankings.
+    pub fn pages(&self) -> usize {
+        self.rankings.len() / RANKING_PAGE
+    }
+
     /// The answer for a group at a vantage; the vantage is the one that serves.
     pub fn answer(&self, vantage: u32, group: u32, kind: u32) -> Option<&Answer> {
         let (page, index) = ranking_place(self.settings.pages_per_vantage, vantage, group, kind);

@@ -1,0 +1,281 @@
+//! A query as it came: header, question, OPT (RFC 1035 §4.1, RFC 6891 §6.1).
+//!
+//! Strict where a sloppy reading could be answered wrongly, deaf to what a responder is to ignore
+//! (AA, TC, Z, RCODE of a query). Written apart from the kernel program's parser on purpose: the
+//! differential test holds the two against each other.
+
+use dglb_common::query::{OUR_PAYLOAD_SIZE, PLAIN_PAYLOAD_SIZE, TYPE_OPT};
+use hickory_proto::{op::ResponseCode, rr::Name};
+
+use super::types::TYPE_IXFR;
+use crate::name::OwnerName;
+
+/// Octets of the header (RFC 1035 §4.1.1).
+pub(super) const HEADER: usize = 12;
+
+/// What of the header goes into the response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    /// Copied.
+    pub(super) id: u16,
+    /// Zero for a query (RFC 1035 §4.1.1).
+    pub(super) opcode: u8,
+    /// Recursion desired; copied.
+    pub(super) recursion_desired: bool,
+    /// Checking disabled; copied (RFC 4035 §3.1.6).
+    pub(super) checking_disabled: bool,
+}
+
+/// The one question (RFC 9619).
+#[derive(Clone, Debug)]
+pub(super) struct Question<'a> {
+    /// Name, type and class as asked.
+    pub(super) octets: &'a [u8],
+    /// The name, letter case folded.
+    pub(super) name: OwnerName,
+    /// QTYPE.
+    pub(super) qtype: u16,
+    /// QCLASS.
+    pub(super) qclass: u16,
+}
+
+/// The query's OPT record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edns {
+    payload: u16,
+    version: u8,
+    /// DNSSEC OK; copied (RFC 3225 §3).
+    pub(super) dnssec_ok: bool,
+}
+
+/// A message that is to be answered.
+#[derive(Clone, Debug)]
+pub(super) struct Query<'a> {
+    /// Its header.
+    pub(super) header: Header,
+    /// Its question, if it has exactly one that can be read.
+    pub(super) question: Option<Question<'a>>,
+    /// Its OPT, if one can be read.
+    pub(super) edns: Option<Edns>,
+    /// What is wrong with it, whatever it asks.
+    pub(super) error: Option<ResponseCode>,
+}
+
+impl<'a> Query<'a> {
+    /// Reads a message. `None`: nothing that one answers, no header or itself a response.
+    pub(super) fn read(message: &'a [u8]) -> Option<Self> {
+        let header = message.get(..HEADER)?;
+        if header[2] & 0x80 != 0 {
+            return None;
+        }
+        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let mut query = Self {
+            header: Header {
+                id: word(0),
+                opcode: (header[2] >> 3) & 0xf,
+                recursion_desired: header[2] & 1 != 0,
+                checking_disabled: header[3] & 0x10 != 0,
+            },
+            question: None,
+            edns: None,
+            error: None,
+        };
+        query.error = query
+            .read_sections(message, [word(4), word(6), word(8), word(10)])
+            .err();
+        if query.header.opcode != 0 {
+            query.error = Some(ResponseCode::NotImp);
+        }
+        Some(query)
+    }
+
+    /// The largest response by UDP (RFC 6891 §6.2.3 to §6.2.5).
+    pub(super) fn udp_limit(&self) -> usize {
+        usize::from(self.edns.map_or(PLAIN_PAYLOAD_SIZE, |edns| {
+            edns.payload.clamp(PLAIN_PAYLOAD_SIZE, OUR_PAYLOAD_SIZE)
+        }))
+    }
+
+    fn read_sections(&mut self, message: &'a [u8], counts: [u16; 4]) -> Result<(), ResponseCode> {
+        let [questions, answers, authorities, additionals] = counts;
+        if questions != 1 {
+            return Err(ResponseCode::FormErr);
+        }
+        let mut reader = Reader {
+            message,
+            at: HEADER,
+        };
+        let question = reader.question().ok_or(ResponseCode::FormErr)?;
+        let is_ixfr = question.qtype == TYPE_IXFR;
+        self.question = Some(question);
+        // The only query with records in these sections is IXFR's, which brings its SOA (RFC 1995 §3).
+        if answers != 0 || authorities != 0 && !is_ixfr {
+            return Err(ResponseCode::FormErr);
+        }
+        for _ in 0..authorities {
+            reader.record().ok_or(ResponseCode::FormErr)?;
+        }
+        let mut options: &[u8] = &[];
+        for _ in 0..additionals {
+            let record = reader.record().ok_or(ResponseCode::FormErr)?;
+            if record.rtype != TYPE_OPT {
+                continue;
+            }
+            if self.edns.is_some() || !record.owned_by_root {
+                return Err(ResponseCode::FormErr);
+            }
+            let [_extended_rcode, version, flags, _] = record.ttl;
+            self.edns = Some(Edns {
+                payload: record.class,
+                version,
+                dnssec_ok: flags & 0x80 != 0,
+            });
+            options = record.rdata;
+        }
+        if reader.at != message.len() {
+            return Err(ResponseCode::FormErr);
+        }
+        match self.edns {
+            // Before the options: another version's may look otherwise (RFC 6891 §6.1.3).
+            Some(edns) if edns.version != 0 => Err(ResponseCode::BADVERS),
+            _ if !are_options(options) => Err(ResponseCode::FormErr),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Question<'_> {
+    /// Octets of the name in front of `ancestor`, which the name is or lies below.
+    pub(super) fn octets_before(&self, ancestor: &OwnerName) -> usize {
+        self.name.wire().len() - ancestor.wire().len()
+    }
+
+    /// `name` with the letters that the question wrote, as far as the two end alike. Names in a
+    /// response then read like the question, and compress against it.
+    pub(super) fn in_letters_asked(&self, name: &OwnerName) -> Name {
+        let asked = &self.octets[..self.name.wire().len()];
+        let mut wire = name.wire().to_vec();
+        let mut start = 0;
+        while wire[start] != 0 {
+            let len = wire.len() - start;
+            if self
+                .name
+                .is_at_or_below(&OwnerName::from_wire(&wire[start..]))
+            {
+                wire[start..].copy_from_slice(&asked[asked.len() - len..]);
+                break;
+            }
+            start += 1 + usize::from(wire[start]);
+        }
+        Name::from_labels(labels(&wire)).expect("as long as an owner name")
+    }
+}
+
+/// The labels of a name in wire form.
+pub(super) fn labels(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = wire;
+    std::iter::from_fn(move || {
+        let (&len, tail) = rest.split_first()?;
+        let (label, after) = tail.split_at_checked(usize::from(len))?;
+        rest = after;
+        (len != 0).then_some(label)
+    })
+}
+
+/// Whether `rdata` is a list of options: code, length, and as many octets (RFC 6891 §6.1.2).
+fn are_options(mut rdata: &[u8]) -> bool {
+    while !rdata.is_empty() {
+        let Some(([_, _, high, low], rest)) = rdata.split_first_chunk() else {
+            return false;
+        };
+        let len = usize::from(u16::from_be_bytes([*high, *low]));
+        let Some(rest) = rest.get(len..) else {
+            return false;
+        };
+        rdata = rest;
+    }
+    true
+}
+
+/// A resource record that is looked at no further.
+struct Record<'a> {
+    owned_by_root: bool,
+    rtype: u16,
+    class: u16,
+    ttl: [u8; 4],
+    rdata: &'a [u8],
+}
+
+struct Reader<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, octets: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(octets)?;
+        let taken = self.message.get(self.at..end)?;
+        self.at = end;
+        Some(taken)
+    }
+
+    fn word(&mut self) -> Option<u16> {
+        self.take(2)
+            .map(|octets| u16::from_be_bytes([octets[0], octets[1]]))
+    }
+
+    /// The question. Its name cannot be compressed: nothing but the header stands before it.
+    fn question(&mut self) -> Option<Question<'a>> {
+        let start = self.at;
+        loop {
+            match self.take(1)?[0] {
+                0 => break,
+                len @ 1..=63 => self.take(usize::from(len))?,
+                _ => return None,
+            };
+        }
+        let name = &self.message[start..self.at];
+        if name.len() > 255 {
+            return None;
+        }
+        Some(Question {
+            name: OwnerName::from_wire(name),
+            qtype: self.word()?,
+            qclass: self.word()?,
+            octets: &self.message[start..self.at],
+        })
+    }
+
+    fn record(&mut self) -> Option<Record<'a>> {
+        let start = self.at;
+        loop {
+            match self.take(1)?[0] {
+                0 => break,
+                len @ 1..=63 => {
+                    self.take(usize::from(len))?;
+                }
+                high @ 0xc0.. => {
+                    let target = usize::from(high & 0x3f) << 8 | usize::from(self.take(1)?[0]);
+                    // RFC 1035 §4.1.4: "a prior occurrence of the same name".
+                    if target < HEADER || target >= start {
+                        return None;
+                    }
+                    break;
+                }
+                _ => return None,
+            }
+        }
+        let owned_by_root = self.message[start] == 0;
+        let rtype = self.word()?;
+        let class = self.word()?;
+        let ttl = self.take(4)?.try_into().ok()?;
+        let len = self.word()?;
+        Some(Record {
+            owned_by_root,
+            rtype,
+            class,
+            ttl,
+            rdata: self.take(usize::from(len))?,
+        })
+    }
+}

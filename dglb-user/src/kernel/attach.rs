@@ -1,0 +1,244 @@
+//! Puts the program in service: under a pinned link for each interface.
+//!
+//! An interface that the node serves already has such a link, and the program under it is replaced
+//! in one step (`BPF_LINK_UPDATE`, kernel 5.9): no frame meets an interface without a program.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use aya::programs::{
+    ProgramError, XdpMode,
+    links::{FdLink, PinnedLink},
+    xdp::XdpLink,
+};
+
+use super::{Kernel, KernelError, pins::Pins, shown};
+
+/// Prefix of a link's pin; mode and interface follow.
+const LINK: &str = "link_";
+
+/// How the program runs at an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the kernel's generic receive path: the driver has no XDP.
+    Generic,
+}
+
+impl Mode {
+    /// The word for people, and in the link's pin.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+
+    const fn xdp_mode(self) -> XdpMode {
+        match self {
+            Self::Native => XdpMode::Driver,
+            Self::Generic => XdpMode::Skb,
+        }
+    }
+}
+
+/// Puts `kernel` in service at `interfaces`, in place of what was there, and pins its maps.
+///
+/// # Errors
+/// [`KernelError`]. Interfaces that were attached by this call are detached again; those that the
+/// node served before keep what they had, unless the program under their link was replaced already.
+pub fn attach(
+    kernel: &mut Kernel,
+    pins: &Pins,
+    interfaces: &[String],
+) -> Result<BTreeMap<String, Mode>, KernelError> {
+    pins.prepare()?;
+    pins.pin_next(kernel)?;
+    let mut modes = BTreeMap::new();
+    let mut made = Vec::new();
+    for interface in interfaces {
+        match attach_one(kernel, pins, interface) {
+            Ok(Attached { mode, new }) => {
+                modes.insert(interface.clone(), mode);
+                made.extend(new);
+            }
+            Err(error) => {
+                for pin in made {
+                    // Best effort: the error that is reported is the first one.
+                    let _ = fs::remove_file(pin);
+                }
+                return Err(error);
+            }
+        }
+    }
+    detach_others(pins, interfaces)?;
+    pins.promote()?;
+    Ok(modes)
+}
+
+/// The interfaces that have a pinned link, and how the program runs there.
+pub fn attached(pins: &Pins) -> BTreeMap<String, Mode> {
+    links(pins)
+        .into_iter()
+        .map(|(interface, (mode, _))| (interface, mode))
+        .collect()
+}
+
+struct Attached {
+    mode: Mode,
+    /// The pin, if this call made it.
+    new: Option<PathBuf>,
+}
+
+fn attach_one(kernel: &mut Kernel, pins: &Pins, interface: &str) -> Result<Attached, KernelError> {
+    if let Some((mode, pin)) = links(pins).remove(interface) {
+        match replace(kernel, &pin) {
+            Ok(()) => return Ok(Attached { mode, new: None }),
+            Err(error) => {
+                // The interface was removed and made anew: its old link holds on to nothing.
+                tracing::info!(interface, %error, "the earlier link is void, a new one is made");
+                fs::remove_file(&pin).map_err(|source| KernelError::Pins {
+                    path: shown(&pin),
+                    source,
+                })?;
+            }
+        }
+    }
+    let native = attach_new(kernel, pins, interface, Mode::Native);
+    let attached = match native {
+        Err(AttachError::Unsupported(reason)) => {
+            tracing::warn!(
+                interface,
+                reason,
+                "the driver can't run XDP in this state: generic mode, which is slower"
+            );
+            attach_new(kernel, pins, interface, Mode::Generic)
+        }
+        attached => attached,
+    };
+    attached.map_err(|error| KernelError::Attach {
+        interface: interface.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Replaces the program under a pinned link.
+fn replace(kernel: &mut Kernel, pin: &Path) -> Result<(), KernelError> {
+    let wrong = |reason: String| KernelError::Pin {
+        path: shown(pin),
+        reason,
+    };
+    let link = PinnedLink::from_pin(pin).map_err(|error| wrong(error.to_string()))?;
+    let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| wrong(error.to_string()))?;
+    let program = kernel.program()?;
+    let id = program.attach_to_link(link)?;
+    // The pin keeps the link; with our own reference gone, removing the pin detaches.
+    drop(program.take_link(id)?);
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AttachError {
+    #[error("no such interface (`ip link` lists them)")]
+    NoInterface,
+    #[error(
+        "another XDP program is attached (`ip link show` names it; `ip link set dev … xdp off` or \
+         `bpftool link` removes it)"
+    )]
+    Busy,
+    #[error("the driver can't run XDP: {0}")]
+    Unsupported(String),
+    #[error("no rights: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
+    NoRights,
+    #[error("{0}")]
+    Other(String),
+}
+
+fn attach_new(
+    kernel: &mut Kernel,
+    pins: &Pins,
+    interface: &str,
+    mode: Mode,
+) -> Result<Attached, AttachError> {
+    let other = |error: &dyn std::fmt::Display| AttachError::Other(error.to_string());
+    let program = kernel.program().map_err(|error| other(&error))?;
+    let id = program
+        .attach(interface, mode.xdp_mode())
+        .map_err(attach_error)?;
+    let link = program.take_link(id).map_err(|error| other(&error))?;
+    let link = FdLink::try_from(link).map_err(|_| {
+        AttachError::Other("the kernel made no link (kernel 5.9 and later do)".to_owned())
+    })?;
+    let pin = link_pin(pins, interface, mode);
+    link.pin(&pin).map_err(|error| other(&error))?;
+    Ok(Attached {
+        mode,
+        new: Some(pin),
+    })
+}
+
+fn attach_error(error: ProgramError) -> AttachError {
+    match error {
+        ProgramError::UnknownInterface { .. } => AttachError::NoInterface,
+        ProgramError::SyscallError(error) => match error.io_error.raw_os_error() {
+            // EBUSY, EEXIST: the kernel's words for a program in the way, in this mode or another.
+            Some(16 | 17) => AttachError::Busy,
+            Some(1 | 13) => AttachError::NoRights,
+            // EOPNOTSUPP; ERANGE and EINVAL: a driver that has XDP but not at this MTU or with
+            // these queues or offloads.
+            Some(95 | 34 | 22) => AttachError::Unsupported(error.io_error.to_string()),
+            _ => AttachError::Other(error.io_error.to_string()),
+        },
+        // aya falls back to netlink where the link was refused with EINVAL.
+        ProgramError::XdpError(error) => AttachError::Unsupported(error.to_string()),
+        error => AttachError::Other(error.to_string()),
+    }
+}
+
+/// Takes the program from interfaces that are no longer configured.
+fn detach_others(pins: &Pins, interfaces: &[String]) -> Result<(), KernelError> {
+    for (interface, (_, pin)) in links(pins) {
+        if !interfaces.contains(&interface) {
+            tracing::info!(interface, "no longer configured: detached");
+            fs::remove_file(&pin).map_err(|source| KernelError::Pins {
+                path: shown(&pin),
+                source,
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// `link_<mode>_<interface>`; a BPF file system takes no dots, interfaces take no colons.
+fn link_pin(pins: &Pins, interface: &str, mode: Mode) -> PathBuf {
+    let interface = interface.replace('.', ":");
+    pins.map(&format!("{LINK}{}_{interface}", mode.name()))
+}
+
+fn links(pins: &Pins) -> BTreeMap<String, (Mode, PathBuf)> {
+    let entries: io::Result<Vec<_>> = fs::read_dir(pins.directory()).and_then(|entries| {
+        entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect()
+    });
+    let mut links = BTreeMap::new();
+    for path in entries.unwrap_or_default() {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let Some(rest) = name.and_then(|name| name.strip_prefix(LINK)) else {
+            continue;
+        };
+        for mode in [Mode::Native, Mode::Generic] {
+            let interface = rest
+                .strip_prefix(mode.name())
+                .and_then(|rest| rest.strip_prefix('_'));
+            if let Some(interface) = interface {
+                links.insert(interface.replace(':', "."), (mode, path.clone()));
+            }
+        }
+    }
+    links
+}

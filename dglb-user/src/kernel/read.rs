@@ -1,0 +1,177 @@
+//! Reads pinned tables: for `dglb stats`, and for the next start of the daemon.
+
+use std::{io, net::Ipv4Addr, path::Path};
+
+use aya::{
+    Pod,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
+};
+use dglb_common::{
+    counters::{COUNTERS, Counters},
+    layout::{DnsLbValue, ResolverKey, ResolverValue, Secret, VantageState, VantageValue},
+};
+
+use super::{KernelError, pins::Pins, shown};
+use crate::{label::Label, publish::build::Restored};
+
+/// A DNS-LB as the tables have it.
+#[derive(Clone, Copy, Debug)]
+pub struct DnsLbEntry {
+    /// Its label.
+    pub label: Label,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Whether it is up.
+    pub up: bool,
+    /// The vantage that serves for it.
+    pub serves: u32,
+}
+
+/// What the pinned tables of a node say.
+#[derive(Clone, Debug, Default)]
+pub struct Pinned {
+    /// The kernel's counters.
+    pub kernel: Counters,
+    /// The daemon's counters, as it last wrote them.
+    pub user: Counters,
+    /// By vantage.
+    pub dns_lbs: Vec<DnsLbEntry>,
+    /// Resolvers, by address.
+    pub resolvers: Vec<(Ipv4Addr, ResolverValue)>,
+}
+
+impl Pinned {
+    /// Reads the pinned tables; `None` when the node has none.
+    ///
+    /// # Errors
+    /// [`KernelError`] when they are there and can't be read.
+    pub fn read(pins: &Pins) -> Result<Option<Self>, KernelError> {
+        if !pins.map("counters").exists() {
+            return Ok(None);
+        }
+        let mut pinned = Self {
+            kernel: sum_of_counters(&Map::PerCpuArray(open(&pins.map("counters"))?))?,
+            user: array::<Counters>(pins, "user_counters")?
+                .first()
+                .copied()
+                .unwrap_or_default(),
+            ..Self::default()
+        };
+        // A node that was stopped in its first start may have pinned only what is kept.
+        if pins.map("dns_lbs").exists() {
+            let vantages = array::<VantageValue>(pins, "vantages")?;
+            let entries = array::<DnsLbValue>(pins, "dns_lbs")?;
+            pinned.dns_lbs = entries
+                .iter()
+                .zip(vantages)
+                .filter_map(|(entry, vantage)| dns_lb(entry, vantage))
+                .collect();
+            pinned.resolvers = resolvers(pins)?;
+        }
+        Ok(Some(pinned))
+    }
+
+    /// What of it the next start takes over.
+    pub fn restored(&self) -> Restored {
+        let label_of = |vantage: u32| self.dns_lbs.get(vantage as usize).map(|entry| entry.label);
+        Restored {
+            resolvers: self
+                .resolvers
+                .iter()
+                .filter_map(|(resolver, value)| {
+                    Some((*resolver, label_of(value.vantage)?, value.seen))
+                })
+                .collect(),
+            dns_lbs: self
+                .dns_lbs
+                .iter()
+                .filter_map(|entry| Some((entry.label, (entry.up, label_of(entry.serves)?))))
+                .collect(),
+        }
+    }
+}
+
+/// The keys of the name hash of an earlier run.
+///
+/// # Errors
+/// [`KernelError`] when the table is there and can't be read.
+pub fn secret(pins: &Pins) -> Result<Option<Secret>, KernelError> {
+    if !pins.map("secret").exists() {
+        return Ok(None);
+    }
+    let secret = array::<Secret>(pins, "secret")?.first().copied();
+    Ok(secret.filter(|secret| *secret != Secret::default()))
+}
+
+/// The counters of all CPUs, added up.
+pub(super) fn sum_of_counters(map: &Map) -> Result<Counters, KernelError> {
+    let wrong = |source| KernelError::Table {
+        table: "counters",
+        source,
+    };
+    let words: PerCpuArray<_, [u64; COUNTERS]> = PerCpuArray::try_from(map).map_err(wrong)?;
+    let mut sum = [0_u64; COUNTERS];
+    for cpu in words.get(&0, 0).map_err(wrong)?.iter() {
+        for (total, word) in sum.iter_mut().zip(cpu) {
+            *total += word;
+        }
+    }
+    Ok(Counters::from_words(sum))
+}
+
+fn dns_lb(entry: &DnsLbValue, vantage: VantageValue) -> Option<DnsLbEntry> {
+    Some(DnsLbEntry {
+        label: Label::from_wire(&entry.label)?,
+        address: entry.addr.into(),
+        up: vantage.state == VantageState::Up as u32,
+        serves: vantage.serves,
+    })
+}
+
+fn resolvers(pins: &Pins) -> Result<Vec<(Ipv4Addr, ResolverValue)>, KernelError> {
+    let wrong = |source| KernelError::Table {
+        table: "resolvers_v4",
+        source,
+    };
+    let data = Map::HashMap(open(&pins.map("resolvers_v4"))?);
+    let map: HashMap<_, ResolverKey, ResolverValue> = HashMap::try_from(&data).map_err(wrong)?;
+    let mut resolvers = Vec::new();
+    for entry in map.iter() {
+        match entry {
+            Ok((key, value)) => resolvers.push((key.addr.into(), value)),
+            // Removed while it was read.
+            Err(MapError::KeyNotFound) => {}
+            Err(error) => return Err(wrong(error)),
+        }
+    }
+    resolvers.sort_by_key(|(resolver, _)| *resolver);
+    Ok(resolvers)
+}
+
+fn array<V: Pod>(pins: &Pins, table: &'static str) -> Result<Vec<V>, KernelError> {
+    let wrong = |source| KernelError::Table { table, source };
+    let data = Map::Array(open(&pins.map(table))?);
+    let map: Array<_, V> = Array::try_from(&data).map_err(wrong)?;
+    map.iter().collect::<Result<_, _>>().map_err(wrong)
+}
+
+fn open(path: &Path) -> Result<MapData, KernelError> {
+    MapData::from_pin(path).map_err(|error| match error {
+        MapError::PinError { error, .. } => KernelError::Pin {
+            path: shown(path),
+            reason: error.to_string(),
+        },
+        MapError::SyscallError(error)
+            if error.io_error.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            KernelError::Pin {
+                path: shown(path),
+                reason: "no rights: run as root, or with CAP_BPF".to_owned(),
+            }
+        }
+        error => KernelError::Pin {
+            path: shown(path),
+            reason: error.to_string(),
+        },
+    })
+}
