@@ -176,7 +176,7 @@ fn check_header(
     )?;
     same(
         &format!("RCODE is not {}", expected.rcode),
-        message.metadata.response_code == expected.rcode,
+        u16::from(message.metadata.response_code) == u16::from(expected.rcode),
     )
 }
 

@@ -19,7 +19,7 @@ use super::{
     types::TYPE_ANY,
 };
 use crate::{
-    config::{DnsLb, Form, LbService},
+    config::{DnsLb, Form, LbService, Site},
     label::Label,
     name::OwnerName,
     ready::UNKNOWN_TTL,
@@ -162,13 +162,17 @@ impl Asked<'_> {
         }
     }
 
-    /// `lb-address`; without a site of the family, or none that may be named, what the slot says.
-    fn address(&self, kind: u32, has: impl Fn(&crate::config::Site) -> bool) -> Response {
+    /// `lb-address`. No ready answer: the service was not measured yet, or there is no address of the
+    /// family to give and the NODATA is too large for a slot.
+    fn address(&self, kind: u32, has: impl Fn(&Site) -> bool) -> Response {
         self.ready(kind).unwrap_or_else(|| {
-            if self.service.sites.iter().any(has) {
-                Response::not_ready()
-            } else {
+            let was_measured = [KIND_A, KIND_AAAA]
+                .into_iter()
+                .any(|kind| self.ready(kind).is_some());
+            if was_measured || !self.service.sites.iter().any(has) {
                 self.nodata()
+            } else {
+                Response::not_ready()
             }
         })
     }

@@ -98,14 +98,8 @@ fn mapped<'a>(model: &Model, node: &'a DnsB, source: Ipv4Addr) -> &'a DnsLbNode 
     serving(model, node, index.unwrap_or(node.default_dns_lb))
 }
 
-/// A silent DNS-LB's resolvers go to the default; "if that one is silent too, the last mapping stays".
 fn serving<'a>(model: &Model, node: &'a DnsB, index: usize) -> &'a DnsLbNode {
-    let stands_in = model.silent.contains(&index) && !model.silent.contains(&node.default_dns_lb);
-    &node.dns_lbs[if stands_in {
-        node.default_dns_lb
-    } else {
-        index
-    }]
+    &node.dns_lbs[model.serving(node, index)]
 }
 
 /// `b-zone` and `b-negative`.

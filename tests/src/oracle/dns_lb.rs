@@ -106,8 +106,15 @@ fn at_m(
         if service.sites.iter().all(|site| data(site).is_none()) {
             return nodata();
         }
-        let Some(ranking) = ranking.filter(|ranking| !ranking.is_empty()) else {
+        let Some(ranking) = ranking else {
             return Expected::error(Counter::Error, ResponseCode::ServFail);
+        };
+        // With no site up from the start, the sites stand in the order of the configuration.
+        let in_order: Vec<usize> = (0..service.sites.len()).collect();
+        let ranking = if ranking.is_empty() {
+            &in_order
+        } else {
+            ranking
         };
         match ranking.iter().find_map(|&site| data(&service.sites[site])) {
             Some(data) => Expected::data(
