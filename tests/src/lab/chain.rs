@@ -1,7 +1,12 @@
 //! The whole chain: root, `com`, DNS-A, one DNS-B, two ISPs with a DNS-LB, a resolver and a client
 //! each, and three mirrors at different distances.
 
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    fs::File,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use ipnet::Ipv4Net;
@@ -59,6 +64,8 @@ pub const STEPS: usize = 5 + ISPS.len();
 
 /// How long the sites may take until all are measured.
 const MEASURED: Duration = Duration::from_secs(20);
+/// How long another chain may take: as long as the tests that use one.
+const TURN: Duration = Duration::from_secs(900);
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +92,7 @@ pub struct Chain {
     _internet: Internet,
     /// What all of it stands in.
     pub lab: Lab,
+    _turn: File,
 }
 
 /// An ISP: one resolver, a DNS-LB and a client beside it.
@@ -104,7 +112,8 @@ pub struct Isp {
     pub dns_lb_daemon: Program,
     /// The site that is best from here, by plan.
     pub best_site: &'static str,
-    _resolver: Program,
+    /// The resolver's process.
+    pub resolver_daemon: Program,
 }
 
 /// A mirror.
@@ -125,6 +134,7 @@ impl Chain {
     /// # Errors
     /// When a part does not start; what there is of the chain is removed.
     pub fn start(options: Options<'_>, mut progress: impl FnMut(&str)) -> Result<Self> {
+        let turn = wait_for_turn(&mut progress)?;
         progress("a router between network namespaces");
         let mut lab = Lab::new(options.prefix)?;
         progress("root server, com server, and the DNS-A of foo.com (NSD)");
@@ -150,6 +160,7 @@ impl Chain {
             mirrors,
             _internet: internet,
             lab,
+            _turn: turn,
         };
         progress("every DNS-LB announces its resolver and measures every mirror");
         wait::until("the chain is ready", MEASURED, || chain.check_ready())?;
@@ -213,7 +224,17 @@ impl Chain {
     }
 }
 
-fn plan(bpffs: std::path::PathBuf) -> Plan {
+/// Only one chain runs on a machine: its nodes' control sockets have names, not namespaces.
+fn wait_for_turn(progress: &mut impl FnMut(&str)) -> Result<File> {
+    let turn = super::turn_file()?;
+    if turn.try_lock().is_err() {
+        progress("another chain runs on this machine: waiting for its end");
+        wait::until("the other chain ends", TURN, || Ok(turn.try_lock()?))?;
+    }
+    Ok(turn)
+}
+
+fn plan(bpffs: PathBuf) -> Plan {
     Plan {
         bpffs,
         dns_b: DNS_B,
@@ -258,7 +279,7 @@ fn start_isp(lab: &mut Lab, plan: &Plan, index: usize, minimisation: Minimisatio
     let client = host("client", 10)?;
     let node_host = host("lb", 7)?;
     lab.deliver_xdp_answers(&node_host)?;
-    let resolver = resolver::start(&resolver_host, isp.make, internet::ROOT, minimisation)?;
+    let resolver_daemon = resolver::start(&resolver_host, isp.make, internet::ROOT, minimisation)?;
     let config = dns_lb_toml(plan, index, resolver_host.address());
     let dns_lb = Node::new(&node_host, isp.dns_lb, &config)?;
     let dns_lb_daemon = dns_lb.start()?;
@@ -270,7 +291,7 @@ fn start_isp(lab: &mut Lab, plan: &Plan, index: usize, minimisation: Minimisatio
         dns_lb,
         dns_lb_daemon,
         best_site: isp.best_site(),
-        _resolver: resolver,
+        resolver_daemon,
     })
 }
 

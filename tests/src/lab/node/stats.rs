@@ -1,6 +1,6 @@
 //! What `dglb stats --json` prints, read back.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::Deserialize;
 
@@ -71,7 +71,7 @@ pub struct Site {
     /// The site's name.
     pub site: String,
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: Option<IpAddr>,
     /// `up`, `down` or `unknown`.
     pub state: String,
     /// Smoothed response time.
@@ -90,11 +90,11 @@ pub struct DnsLb {
     /// Its label.
     pub label: String,
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// `up` or `down`.
     pub state: String,
     /// The node that resolvers mapped to it are referred to now.
-    pub serves: Option<String>,
+    pub serves: String,
 }
 
 /// An entry of the mapping table.
@@ -102,8 +102,8 @@ pub struct DnsLb {
 pub struct Mapping {
     /// The resolver.
     pub resolver: Ipv4Addr,
-    /// Address of its DNS-LB, or its name.
-    pub dns_lb: String,
+    /// Address of its DNS-LB.
+    pub dns_lb: Ipv4Addr,
 }
 
 impl Stats {
