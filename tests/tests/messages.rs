@@ -114,7 +114,7 @@ fn opt_is_answered_by_opt_and_by_nothing_in_it() {
         );
         assert!(edns.options().as_ref().is_empty());
     }
-    // §6.1.1: "Lack of presence of an OPT record in a request MUST be taken as an indication that the
+    // §7: "Lack of presence of an OPT record in a request MUST be taken as an indication that the
     // requestor does not implement any part of this specification".
     let (_, message) = response(&query([0, 0], NAME, A, &[]));
     assert_eq!(message.edns, None);
@@ -305,7 +305,7 @@ fn large(opt: Option<u16>, transport: Transport) -> (Message, usize) {
 
 #[test]
 fn what_does_not_fit_is_truncated_to_question_and_opt() {
-    // RFC 6891 §6.2.5: "Values lower than 512 MUST be treated as equal to 512."
+    // RFC 6891 §6.2.3: "Values lower than 512 MUST be treated as equal to 512."
     for payload in [None, Some(0), Some(511), Some(512), Some(540)] {
         let (message, octets) = large(payload, Transport::Udp);
         assert!(message.metadata.truncation && octets < 100, "{payload:?}");
