@@ -11,6 +11,11 @@ macro_rules! counters {
         pub struct Counters { $( $(#[$doc])* pub $field: u64, )+ }
 
         impl Counters {
+            /// The sums of both.
+            pub fn plus(&self, other: &Self) -> Self {
+                Self { $( $field: self.$field + other.$field, )+ }
+            }
+
             /// Counters from their words, in the order of the fields.
             pub const fn from_words(words: [u64; COUNTERS]) -> Self {
                 Self { $( $field: words[Counter::$variant as usize], )+ }

@@ -14,4 +14,8 @@ pub mod probe;
 pub mod publish;
 pub mod ready;
 pub mod resolvers;
+pub mod run;
+pub mod stats;
+pub mod status;
 pub mod tables;
+pub mod unload;

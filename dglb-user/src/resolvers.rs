@@ -204,7 +204,10 @@ impl ResolvConf {
 /// The value of a `nameserver` line: the keyword must start the line, `#` and `;` end the value.
 fn nameserver(line: &[u8]) -> Option<String> {
     let rest = line.strip_prefix(b"nameserver")?;
-    if !rest.first()?.is_ascii_whitespace() {
+    if rest
+        .first()
+        .is_some_and(|octet| !octet.is_ascii_whitespace())
+    {
         return None;
     }
     let value = rest.trim_ascii_start();
@@ -217,3 +220,6 @@ fn nameserver(line: &[u8]) -> Option<String> {
 fn ipv6(value: &str) -> Option<Ipv6Addr> {
     value.split('%').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

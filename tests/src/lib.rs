@@ -26,3 +26,12 @@ pub fn skip(reason: &str) {
     // Nothing can be done about a standard error that is closed.
     let _ = writeln!(io::stderr(), "SKIPPED: {reason}");
 }
+
+/// Whether this process is root; says aloud that the test is skipped if not.
+pub fn is_root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skip("needs root");
+    }
+    root
+}

@@ -322,3 +322,6 @@ fn parse_error(body: &[u8]) -> Result<Message, WireError> {
         reason: Reason::parse(fields.take_rest())?,
     })
 }
+
+#[cfg(test)]
+mod tests;

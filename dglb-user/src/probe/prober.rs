@@ -95,7 +95,11 @@ async fn run_with<P, F>(
             }
             Some(done) = running.join_next() => match done {
                 Ok(done) => prober.record(done),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Nobody cancels a probe but the runtime when it shuts down.
+                    Err(_cancelled) => return,
+                },
             },
             () = sleep_until(next_start.unwrap_or_else(Instant::now)), if next_start.is_some() => {}
         }
@@ -340,4 +344,6 @@ fn log_ranking(service: &LbService, ranking: &[usize], standings: &[Standing]) {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(crate) mod simulated;
+#[cfg(test)]
+mod tests;

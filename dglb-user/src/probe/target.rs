@@ -103,7 +103,7 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::prober::tests::service;
+    use crate::probe::prober::simulated::service;
 
     #[test]
     fn equal_probes_are_one_target() {

@@ -30,8 +30,10 @@ pub type Packages = BTreeMap<String, Package>;
 /// The state of the package lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lists {
-    /// Fresh enough to believe.
-    Fresh,
+    /// Fetched by this very run: what they do not have, the servers do not have.
+    JustFetched,
+    /// There, and not older than a day.
+    Recent,
     /// There, but older than a day.
     Old,
     /// Never fetched, or deleted (as in container images).
@@ -76,7 +78,7 @@ pub fn lists() -> Lists {
     if age.is_some_and(|age| age > LISTS_ARE_OLD) {
         Lists::Old
     } else {
-        Lists::Fresh
+        Lists::Recent
     }
 }
 
@@ -100,6 +102,9 @@ pub fn install_words<'a>(packages: &[&'a str]) -> Vec<&'a str> {
         "apt-get",
         "-o",
         "DPkg::Lock::Timeout=300",
+        // No progress bars in logs.
+        "-o",
+        "Dpkg::Use-Pty=0",
         "install",
         "--yes",
         "--no-install-recommends",
@@ -124,6 +129,8 @@ pub fn install(packages: &[&str], services: &[&str]) -> Result<()> {
 /// `$1` is the units, the rest the command to run. `policy-rc.d` is Debian's means to keep the
 /// installation from starting services (status 101 says "not allowed"). One that was there is put
 /// back, also after Ctrl-C; after a crash that left ours in place, the next run puts it back.
+/// Disabling goes by Debian's own helpers: they work without systemd running, and upgrades of the
+/// package respect it.
 const INSTALL_QUIETLY: &str = r#"
 set -eu
 services=$1
@@ -146,8 +153,10 @@ printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
 chmod 755 "$policy"
 DEBIAN_FRONTEND=noninteractive "$@"
 for service in $services; do
-    if command -v systemctl >/dev/null; then
-        systemctl --quiet disable "$service" 2>/dev/null || true
+    deb-systemd-helper disable "$service" >/dev/null 2>&1 || true
+    script=${service%.service}
+    if [ -e "/etc/init.d/$script" ]; then
+        update-rc.d "$script" disable >/dev/null 2>&1 || true
     fi
 done
 "#;

@@ -68,7 +68,7 @@ impl Found {
             passed_over,
             llvm: linker::llvm_prefix().is_some(),
             missing,
-            lists: Lists::Fresh,
+            lists: Lists::Recent,
             packages: Packages::new(),
         };
         found.ask_apt();

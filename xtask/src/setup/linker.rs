@@ -2,6 +2,8 @@
 //! information. Its LLVM must be as new as the compiler's, or it cannot read the bitcode.
 
 use std::{
+    env,
+    ffi::OsString,
     fmt, fs,
     path::{Path, PathBuf},
     process::Command,
@@ -98,11 +100,19 @@ pub fn install(root: &Path, llvm_prefix: &str) -> Command {
             &format!("llvm-{LLVM}"),
         ])
         .env("LLVM_PREFIX", llvm_prefix)
+        // Keeps cargo from advising to put it into PATH, where it is not needed.
+        .env("PATH", path_with(root.join("bin")))
         // A directory outside the workspace, and cargo's own temporary target directory: neither
         // the workspace's settings nor its target directory have a part in this.
         .env_remove("CARGO_TARGET_DIR")
         .current_dir("/");
     cargo
+}
+
+fn path_with(directory: PathBuf) -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = env::split_paths(&path).chain([directory]);
+    env::join_paths(directories).unwrap_or_else(|_| path.clone())
 }
 
 /// Where the LLVM that we build with is installed.

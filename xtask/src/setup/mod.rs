@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result, bail};
 
 use self::{
+    apt::Lists,
     found::Found,
     plan::{Plan, Step},
 };
@@ -68,6 +69,7 @@ fn tell(plan: &Plan, out: &mut dyn Write) -> Result<()> {
 /// Plans and works until nothing is left to do. After the package lists were fetched it plans
 /// anew: only then is it known what they offer.
 fn carry_out(scope: Scope, mut found: Found, out: &mut dyn Write) -> Result<Toolchain> {
+    let mut lists_fetched = false;
     for _ in 0..ROUNDS {
         let plan = Plan::make(&found);
         if !plan.problems.is_empty() {
@@ -80,10 +82,14 @@ fn carry_out(scope: Scope, mut found: Found, out: &mut dyn Write) -> Result<Tool
             writeln!(out, "==> {}", step.told(&Rights::find()))?;
             step.carry_out()?;
             if matches!(step, Step::UpdateLists { .. }) {
+                lists_fetched = true;
                 break;
             }
         }
         found = Found::look(scope)?;
+        if lists_fetched {
+            found.lists = Lists::JustFetched;
+        }
     }
     let plan = Plan::make(&found);
     if plan.is_done() {

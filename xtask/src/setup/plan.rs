@@ -80,15 +80,7 @@ impl Plan {
 
         if !wanted.is_empty() {
             plan.problems = problems(found, &wanted);
-            match found.lists {
-                Lists::Fresh => {}
-                Lists::Old => plan.steps.push(Step::UpdateLists {
-                    why: "they are more than a day old, and may name files that are gone",
-                }),
-                Lists::Missing => plan.steps.push(Step::UpdateLists {
-                    why: "there are none yet",
-                }),
-            }
+            plan.steps.extend(update(found, &wanted));
             plan.steps.push(Step::Install(wanted));
         }
         if builds_linker {
@@ -134,7 +126,9 @@ impl Step {
                 )
             }
             Self::Install(wanted) => {
-                let mut text = String::from("install packages; their services are not started:");
+                let mut text = String::from(
+                    "install packages; their services are started neither now nor at boot:",
+                );
                 let width = wanted
                     .iter()
                     .map(|one| one.package.len())
@@ -263,6 +257,20 @@ fn wanted_for_toolchain(found: &Found) -> Vec<Wanted> {
     wanted
 }
 
+/// Whether the package lists have to be fetched before installing.
+fn update(found: &Found, wanted: &[Wanted]) -> Option<Step> {
+    let why = match found.lists {
+        Lists::JustFetched => return None,
+        Lists::Missing => "there are none yet",
+        Lists::Old => "they are more than a day old, and may name files that are gone",
+        Lists::Recent if wanted.iter().any(|one| unavailable(found, one).is_some()) => {
+            "they do not have all that is needed"
+        }
+        Lists::Recent => return None,
+    };
+    Some(Step::UpdateLists { why })
+}
+
 fn problems(found: &Found, wanted: &[Wanted]) -> Vec<String> {
     if let System::Other(name) = &found.system {
         let mut text = format!(
@@ -289,8 +297,8 @@ fn problems(found: &Found, wanted: &[Wanted]) -> Vec<String> {
             ))
         }));
     }
-    // Until the lists are fetched, nothing can be said about what they will offer.
-    if found.lists == Lists::Fresh {
+    // Before the lists are fetched, nothing can be said about what they will offer.
+    if found.lists == Lists::JustFetched {
         problems.extend(wanted.iter().filter_map(|one| unavailable(found, one)));
     }
     problems

@@ -18,7 +18,7 @@ fn fresh_debian() -> Found {
         passed_over: Vec::new(),
         llvm: false,
         missing: PROGRAMS.iter().collect(),
-        lists: Lists::Fresh,
+        lists: Lists::JustFetched,
         packages: apt::Packages::new(),
     };
     offer(&mut found, DEBIAN_COMPILER, "1.96.0+dfsg1-1~deb12u2");
@@ -194,12 +194,19 @@ fn package_lists_are_fetched_only_when_something_is_installed() {
 }
 
 #[test]
-fn without_lists_a_package_that_is_not_known_is_no_problem_yet() {
+fn a_package_that_is_not_known_is_a_problem_only_once_the_lists_were_fetched() {
     let mut found = fresh_debian();
     found.packages.clear();
-    found.lists = Lists::Missing;
-    assert_eq!(Plan::make(&found).problems, Vec::<String>::new());
-    found.lists = Lists::Fresh;
+    for lists in [Lists::Missing, Lists::Old, Lists::Recent] {
+        found.lists = lists;
+        let plan = Plan::make(&found);
+        assert_eq!(plan.problems, Vec::<String>::new(), "{lists:?}");
+        assert!(
+            matches!(plan.steps[0], Step::UpdateLists { .. }),
+            "{lists:?}"
+        );
+    }
+    found.lists = Lists::JustFetched;
     assert_eq!(Plan::make(&found).problems.len(), 3 + PROGRAMS.len());
 }
 

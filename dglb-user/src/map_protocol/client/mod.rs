@@ -1,6 +1,6 @@
 //! The DNS-LB's side: one task for each DNS-B keeps it told of our resolvers.
 //!
-//! [`run_client`] connects again and again; [`session`] is one connection's life; [`ledger`] is what
+//! [`run_client`] connects again and again; `session` is one connection's life; `ledger` is what
 //! outlives it.
 
 mod backoff;

@@ -126,6 +126,7 @@ async fn converse<S: Transport>(
         renewal: None,
         next_change_at: now,
         next_renewal_at: now,
+        list_changed: false,
     };
     session.show();
     session.run(stop).await
@@ -176,6 +177,8 @@ struct Session<'a, S> {
     renewal: Option<Outstanding<()>>,
     next_change_at: Instant,
     next_renewal_at: Instant,
+    /// The list changed after the last change was sent: a refusal of that one says nothing of the list.
+    list_changed: bool,
 }
 
 impl<S: Transport> Session<'_, S> {
@@ -197,9 +200,7 @@ impl<S: Transport> Session<'_, S> {
                 changed = self.client.resolvers.changed(), if list_follows => {
                     // Without a sender the list stays as it is.
                     list_follows = changed.is_ok();
-                    self.wanted = self.client.wanted();
-                    self.next_change_at = Instant::now();
-                    self.show();
+                    self.take_list();
                 }
                 () = sleep_until(self.next_change_at), if next_change.is_some() => {
                     if let Some(change) = next_change {
@@ -211,6 +212,13 @@ impl<S: Transport> Session<'_, S> {
                 }
             }
         }
+    }
+
+    fn take_list(&mut self) {
+        self.wanted = self.client.wanted();
+        self.list_changed = true;
+        self.next_change_at = self.next_change_at.min(Instant::now() + CHANGE_INTERVAL);
+        self.show();
     }
 
     fn first_deadline(&self) -> Option<(u32, Instant)> {
@@ -233,6 +241,7 @@ impl<S: Transport> Session<'_, S> {
             .message(self.client.identity.address)
             .map_err(Lost::Message)?;
         self.client.ledger.sending(&change);
+        self.list_changed = false;
         let sequence = self.say(message).await?;
         // The publisher there may take its time before the answer.
         let deadline = Instant::now() + self.answer_limit + PUBLISH_TIMEOUT;
@@ -339,7 +348,9 @@ impl<S: Transport> Session<'_, S> {
     }
 
     fn refused(&mut self, change: &Change, code: Code, reason: &Reason) {
-        self.next_change_at = Instant::now() + REFUSED_RETRY;
+        if !self.list_changed {
+            self.next_change_at = Instant::now() + REFUSED_RETRY;
+        }
         let what = match change {
             Change::Announce(resolvers) => format!("announcement of {}", summary(resolvers)),
             Change::Withdraw(resolvers) => format!("withdrawal of {}", summary(resolvers)),

@@ -1,6 +1,6 @@
 //! The DNS-B's side: accepts DNS-LBs and passes what they say on to the publisher.
 //!
-//! One task a connection ([`session`]); [`connections`] bounds how many, [`registry`] sees to it that a
+//! One task a connection (`session`); `connections` bounds how many, `registry` sees to it that a
 //! node has one session.
 
 mod connections;

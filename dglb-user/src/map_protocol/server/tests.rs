@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     control::Rejection,
     map_protocol::{
+        frames::ReadError,
         message::Frame,
         testing::{
             EPOCH, LB_ADDRESS, Peer, Publisher, announce, hello, ok, refusal, resolvers, withdraw,
@@ -337,6 +338,25 @@ async fn a_peer_that_does_not_read_is_cut_and_others_are_served() {
     let rest = slow.hear_or().await;
     assert!(rest.is_err(), "{rest:?} within a message half written");
     fixture.expect_served(&mut good, "lb-good").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_error_message_stands_within_another_message() {
+    let mut fixture = Fixture::new();
+    let (mut slow, _session) = fixture.connect_with_buffer(128);
+    slow.open("lb-a").await;
+    fixture.publisher.expect_renewal("lb-a").await;
+    for _ in 0..3 {
+        slow.say(Message::Renew(None)).await;
+        fixture.publisher.expect_renewal("lb-a").await;
+    }
+    // The third answer is half written when the session is replaced.
+    let mut new = fixture.session("lb-a").await;
+    slow.expect_ok(2).await;
+    slow.expect_ok(3).await;
+    let rest = slow.hear_or().await;
+    assert!(matches!(rest, Err(ReadError::ClosedWithin)), "{rest:?}");
+    fixture.expect_served(&mut new, "lb-a").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,103 @@
+//! `dglb run`: brings a node into service and keeps it there until it is told to stop.
+//!
+//! The order matters. What can fail for reasons outside (file, machine, sockets) comes first; then
+//! the tables are built, for a DNS-LB after the first round of probes; then the program takes its
+//! place under the links in one step. A failure anywhere before that leaves in service what was.
+
+mod node;
+mod tasks;
+
+use std::{
+    path::Path,
+    sync::{Arc, RwLock},
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{signal::unix::SignalKind, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use self::node::Served;
+use crate::{
+    config::{
+        Config,
+        machine::{PortCheck, check_machine},
+    },
+    control::Event,
+    listen::Sockets,
+};
+
+/// Events under way from the map protocol and the probes to the publisher.
+const EVENTS: usize = 1024;
+
+/// Where DNS is answered (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
+
+/// Runs the node that `path` describes, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps the node from running: nothing is left attached then that was not attached before.
+pub fn run(path: &Path) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    let problems = check_machine(&config, PortCheck::Bind);
+    if !problems.is_empty() {
+        for problem in &problems {
+            tracing::error!("{}: {}: {problem}", path.display(), problem.key());
+        }
+        bail!("this machine can't run {}: see above", path.display());
+    }
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be started")?
+        .block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+    let sockets = Sockets::bind(&config.node.addresses, DNS_PORT)?;
+    let listener = tasks::map_listener(&config).await?;
+    let (event_sender, mut events) = mpsc::channel::<Event>(EVENTS);
+    let mut tasks = tasks::Tasks::new(stop.clone());
+    let mut probes = tasks.probe(&config, event_sender.clone());
+    let Some(rankings) = probes.first_rankings(&mut events, &stop).await else {
+        tasks.join().await;
+        return Ok(());
+    };
+    let Served {
+        tables,
+        sites,
+        data_path,
+        modes,
+        counted_before,
+    } = node::put_in_service(&config, &rankings)?;
+    let tables = Arc::new(RwLock::new(tables));
+    let counters = tasks.answer(&config, &tables, sockets);
+    tasks.publish(&config, &tables, sites, data_path, events, {
+        let counters = Arc::clone(&counters);
+        move || counters.snapshot().plus(&counted_before)
+    });
+    tasks.tell_status(&config, modes, probes.report(), move || {
+        counters.snapshot().plus(&counted_before)
+    });
+    tasks.map_protocol(&config, listener, event_sender).await?;
+    tracing::info!(node = config.node.name, "in service");
+    stop.cancelled().await;
+    tracing::info!("stopping; links and tables stay, the kernel answers on");
+    tasks.join().await;
+    Ok(())
+}
+
+/// SIGTERM and SIGINT end the node; what the kernel answers goes on.
+fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signal = tokio::signal::unix::signal(kind).context("no signal handler")?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            signal.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(())
+}

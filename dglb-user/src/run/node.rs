@@ -1,0 +1,114 @@
+//! Builds the tables of a node and puts them in service.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::anyhow;
+use dglb_common::{counters::Counters, layout::Secret};
+
+use crate::{
+    config::{Config, Datapath},
+    kernel::{
+        Kernel,
+        attach::{self, Mode},
+        pins::Pins,
+        read::{self, Pinned},
+    },
+    publish::{
+        DataPath, InMemory,
+        build::{self, Restored, SiteAnswers},
+        first_ranking,
+    },
+    tables::Tables,
+};
+
+/// Rankings by service, as the first round of probes gave them.
+pub type Rankings = HashMap<usize, Vec<usize>>;
+
+/// A node whose tables are in service.
+pub struct Served {
+    /// The tables, as they were built.
+    pub tables: Tables,
+    /// See [`build::Built::sites`].
+    pub sites: Vec<Vec<SiteAnswers>>,
+    /// Where changes go.
+    pub data_path: Box<dyn DataPath>,
+    /// How the program runs at each interface; empty in user space.
+    pub modes: BTreeMap<String, Mode>,
+    /// What earlier runs answered by their sockets.
+    pub counted_before: Counters,
+}
+
+/// Builds the tables, with what an earlier run left, and puts them in service.
+///
+/// # Errors
+/// What the kernel refused; what was in service before is in service still.
+pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
+    match config.node.datapath {
+        Datapath::Userspace => {
+            let (tables, sites) = tables(config, new_secret()?, &Restored::default(), rankings);
+            tracing::info!("datapath userspace: all is answered by sockets");
+            Ok(Served {
+                tables,
+                sites,
+                data_path: Box::new(InMemory),
+                modes: BTreeMap::new(),
+                counted_before: Counters::default(),
+            })
+        }
+        Datapath::Xdp => in_kernel(config, rankings),
+    }
+}
+
+fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
+    let pins = Pins::of(&config.node);
+    let before = Pinned::read(&pins)?.unwrap_or_default();
+    let secret = match read::secret(&pins)? {
+        Some(secret) => secret,
+        None => new_secret()?,
+    };
+    let (tables, sites) = tables(config, secret, &before.restored(), rankings);
+    pins.prepare()?;
+    let mut kernel = Kernel::load(&tables, &config.role, Some(&pins))?;
+    let modes = attach::attach(&mut kernel, &pins, &config.node.interfaces)?;
+    for (interface, mode) in &modes {
+        tracing::info!(interface, mode = mode.name(), "XDP program in service");
+    }
+    for other in pins.other_layouts() {
+        tracing::warn!(path = %other.display(), "left by another version; `dglb unload` removes it");
+    }
+    Ok(Served {
+        tables,
+        sites,
+        data_path: Box::new(kernel),
+        modes,
+        counted_before: before.user,
+    })
+}
+
+fn tables(
+    config: &Config,
+    secret: Secret,
+    restored: &Restored,
+    rankings: &Rankings,
+) -> (Tables, Vec<Vec<SiteAnswers>>) {
+    let mut built = build::build(config, secret, restored);
+    for service in 0..built.sites.len() {
+        let ranking = rankings.get(&service).map_or(&[][..], Vec::as_slice);
+        first_ranking(&mut built, service, ranking);
+    }
+    (built.tables, built.sites)
+}
+
+/// Keys of the name hash that nobody can know.
+fn new_secret() -> anyhow::Result<Secret> {
+    let mut octets = [[0; 8]; 4];
+    getrandom::fill(octets.as_flattened_mut())
+        .map_err(|error| anyhow!("the kernel gives no random numbers: {error}"))?;
+    let [seed_a, seed_b, multiplier_a, multiplier_b] = octets.map(u64::from_ne_bytes);
+    Ok(Secret {
+        seed_a,
+        seed_b,
+        multiplier_a: multiplier_a | 1,
+        multiplier_b: multiplier_b | 1,
+    })
+}

@@ -1,0 +1,232 @@
+//! The tasks of a running node: each takes the token, stops when asked, and is joined.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::{Arc, RwLock},
+};
+
+use anyhow::Context as _;
+use dglb_common::counters::Counters;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::node::Rankings;
+use crate::{
+    answer::Answerer,
+    config::{Config, DnsB, DnsLb, Role},
+    control::Event,
+    kernel::attach::Mode,
+    listen::{self, Sockets, UserCounters},
+    map_protocol::{self, Identity, NodeName},
+    probe::{self, Report},
+    publish::{DataPath, Publisher, build::SiteAnswers},
+    resolvers, status,
+    tables::Tables,
+};
+
+/// All tasks of the node.
+pub struct Tasks {
+    running: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+/// The probes' side: their report, and the end of their first round.
+pub struct Probes {
+    report: watch::Receiver<Report>,
+    /// `None`: a node without probes.
+    first_round: Option<oneshot::Receiver<()>>,
+}
+
+impl Probes {
+    /// What the probes know.
+    pub fn report(&self) -> watch::Receiver<Report> {
+        self.report.clone()
+    }
+
+    /// Waits for the first round and takes its rankings; `None`: the node is to stop.
+    pub async fn first_rankings(
+        &mut self,
+        events: &mut mpsc::Receiver<Event>,
+        stop: &CancellationToken,
+    ) -> Option<Rankings> {
+        let mut rankings = HashMap::new();
+        let Some(mut first_round) = self.first_round.take() else {
+            return Some(rankings);
+        };
+        let mut complete = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                event = events.recv() => {
+                    if let Some(Event::Ranking { service, ranking }) = event {
+                        rankings.insert(service, ranking);
+                    }
+                }
+                // All first rankings are in the channel before this; `biased` takes them first.
+                _ = &mut first_round, if !complete => complete = true,
+                () = std::future::ready(()), if complete => return Some(rankings),
+            }
+        }
+    }
+}
+
+impl Tasks {
+    /// No tasks yet.
+    pub fn new(stop: CancellationToken) -> Self {
+        Self {
+            running: JoinSet::new(),
+            stop,
+        }
+    }
+
+    /// Starts the probes of a DNS-LB.
+    pub fn probe(&mut self, config: &Config, events: mpsc::Sender<Event>) -> Probes {
+        let (report_sender, report) = watch::channel(Report::default());
+        let first_round = match &config.role {
+            Role::DnsB(_) => None,
+            Role::DnsLb(dns_lb) => {
+                let (done, first_round) = oneshot::channel();
+                self.running.spawn(probe::run(
+                    dns_lb.services.clone(),
+                    events,
+                    done,
+                    report_sender,
+                    self.stop.clone(),
+                ));
+                Some(first_round)
+            }
+        };
+        Probes {
+            report,
+            first_round,
+        }
+    }
+
+    /// Starts to answer by sockets; gives the counters of that.
+    pub fn answer(
+        &mut self,
+        config: &Arc<Config>,
+        tables: &Arc<RwLock<Tables>>,
+        sockets: Sockets,
+    ) -> Arc<UserCounters> {
+        let counters = Arc::new(UserCounters::default());
+        let answerer = Arc::new(Answerer::new(Arc::clone(config), Arc::clone(tables)));
+        self.running.spawn(listen::serve(
+            answerer,
+            sockets,
+            Arc::clone(&counters),
+            self.stop.clone(),
+        ));
+        counters
+    }
+
+    /// Starts the publisher.
+    pub fn publish(
+        &mut self,
+        config: &Arc<Config>,
+        tables: &Arc<RwLock<Tables>>,
+        sites: Vec<Vec<SiteAnswers>>,
+        data_path: Box<dyn DataPath>,
+        events: mpsc::Receiver<Event>,
+        counted: impl Fn() -> Counters + Send + Sync + 'static,
+    ) {
+        let publisher = Publisher::new(Arc::clone(config), Arc::clone(tables), sites, data_path);
+        self.running
+            .spawn(publisher.run(events, counted, self.stop.clone()));
+    }
+
+    /// Starts to tell `dglb stats` what only the daemon knows.
+    pub fn tell_status(
+        &mut self,
+        config: &Arc<Config>,
+        modes: BTreeMap<String, Mode>,
+        report: watch::Receiver<Report>,
+        counted: impl Fn() -> Counters + Send + Sync + 'static,
+    ) {
+        let listener = match status::bind(&config.node) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(%error, "`dglb stats` will show only what the kernel has");
+                return;
+            }
+        };
+        let config = Arc::clone(config);
+        let now = move || status::Status::new(&config, &modes, &report.borrow(), &counted());
+        self.running
+            .spawn(status::serve(listener, now, self.stop.clone()));
+    }
+
+    /// Starts the map protocol: a DNS-B's server, or a DNS-LB's clients.
+    ///
+    /// # Errors
+    /// A name or address that the protocol can't carry.
+    pub async fn map_protocol(
+        &mut self,
+        config: &Config,
+        listener: Option<TcpListener>,
+        events: mpsc::Sender<Event>,
+    ) -> anyhow::Result<()> {
+        let name: NodeName = config.node.name.parse()?;
+        match (&config.role, listener) {
+            (Role::DnsB(DnsB { lease, .. }), Some(listener)) => {
+                let server = map_protocol::serve(listener, name, *lease, events, self.stop.clone());
+                self.running.spawn(server);
+            }
+            (Role::DnsB(_), None) => {}
+            (Role::DnsLb(dns_lb), _) => self.announce(dns_lb, name).await?,
+        }
+        Ok(())
+    }
+
+    async fn announce(&mut self, dns_lb: &DnsLb, name: NodeName) -> anyhow::Result<()> {
+        let identity = Identity::new(name, dns_lb.address)?;
+        let (resolvers, follower) = resolvers::follow(&dns_lb.resolvers, self.stop.clone()).await;
+        self.running.spawn(async move {
+            // A panic there has been reported by its own thread.
+            let _ = follower.await;
+        });
+        for &dns_b in &dns_lb.dns_bs {
+            let (status, _) = watch::channel(map_protocol::Status::default());
+            self.running.spawn(map_protocol::run_client(
+                dns_b,
+                identity.clone(),
+                dns_lb.renew,
+                resolvers.clone(),
+                status,
+                self.stop.clone(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Waits for all tasks to end, after the token was cancelled; or for the first to fail.
+    pub async fn join(mut self) {
+        self.stop.cancel();
+        while let Some(ended) = self.running.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task ended badly");
+            }
+        }
+    }
+}
+
+/// A DNS-B's socket of the map protocol.
+///
+/// # Errors
+/// The address can't be bound.
+pub async fn map_listener(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Role::DnsB(dns_b) = &config.role else {
+        return Ok(None);
+    };
+    let address: SocketAddr = dns_b.map_listen;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("map.listen {address}: can't listen there (`ss -ltnp` shows who does)")
+    })?;
+    Ok(Some(listener))
+}

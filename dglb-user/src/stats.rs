@@ -1,0 +1,267 @@
+//! `dglb stats`: what was answered and by whom, from the pinned tables and from the daemon if it runs.
+
+use std::{
+    io::Write,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
+
+use anyhow::{Context as _, bail};
+use dglb_common::counters::{Counter, Counters, Kind};
+use serde::Serialize;
+
+use crate::{
+    config::{Config, Datapath, DnsLbNode, Role},
+    kernel::{attach, pins::Pins, read::Pinned},
+    label::Label,
+    status::{self, SiteStatus, Status},
+};
+
+/// All that is shown; the keys of `--json`.
+#[derive(Debug, Serialize)]
+pub struct Stats {
+    node: String,
+    role: &'static str,
+    datapath: &'static str,
+    /// Whether a daemon runs.
+    daemon: bool,
+    interfaces: Vec<Interface>,
+    rows: Vec<Row>,
+    passed: Vec<Reason>,
+    dropped: Vec<Reason>,
+    sites: Vec<SiteStatus>,
+    dns_lbs: Vec<DnsLbStats>,
+    resolvers: Vec<ResolverStats>,
+}
+
+#[derive(Debug, Serialize)]
+struct Interface {
+    name: String,
+    mode: String,
+}
+
+/// Answers of one row of the answer table.
+#[derive(Debug, Serialize)]
+struct Row {
+    row: &'static str,
+    xdp: u64,
+    user: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Reason {
+    reason: &'static str,
+    count: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct DnsLbStats {
+    name: String,
+    label: String,
+    address: IpAddr,
+    state: &'static str,
+    serves: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ResolverStats {
+    resolver: Ipv4Addr,
+    dns_lb: Ipv4Addr,
+}
+
+/// Prints the statistics of the node that `path` describes.
+///
+/// # Errors
+/// The file is wrong, the tables can't be read, or the node is not in service.
+pub fn run(path: &Path, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let config = Config::load(path)?;
+    let stats = collect(&config)?;
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &stats)?;
+        writeln!(out)?;
+    } else {
+        print(&stats, out)?;
+    }
+    Ok(())
+}
+
+fn collect(config: &Config) -> anyhow::Result<Stats> {
+    let pins = Pins::of(&config.node);
+    let pinned = match config.node.datapath {
+        Datapath::Xdp => Pinned::read(&pins)?,
+        Datapath::Userspace => None,
+    };
+    let status = status::ask(&config.node).with_context(|| {
+        let socket = status::path(&config.node);
+        format!("{}: the daemon can't be asked", socket.display())
+    })?;
+    if pinned.is_none() && status.is_none() {
+        bail!(
+            "{}: not in service: no tables at {}, and no daemon at {} (`dglb run` starts it)",
+            config.node.name,
+            pins.directory().display(),
+            status::path(&config.node).display()
+        );
+    }
+    let daemon = status.is_some();
+    let pinned = pinned.unwrap_or_default();
+    let interfaces = attach::attached(&pins)
+        .into_iter()
+        .map(|(name, mode)| Interface {
+            name,
+            mode: mode.name().to_owned(),
+        });
+    Ok(Stats {
+        node: config.node.name.clone(),
+        role: match config.role {
+            Role::DnsB(_) => "dns-b",
+            Role::DnsLb(_) => "dns-lb",
+        },
+        datapath: match config.node.datapath {
+            Datapath::Xdp => "xdp",
+            Datapath::Userspace => "userspace",
+        },
+        daemon,
+        interfaces: interfaces.collect(),
+        rows: rows(&pinned, status.as_ref()),
+        passed: reasons(&pinned.kernel, Kind::Passed),
+        dropped: reasons(&pinned.kernel, Kind::Dropped),
+        sites: status.map(|status| status.sites).unwrap_or_default(),
+        dns_lbs: dns_lbs(config, &pinned),
+        resolvers: pinned
+            .resolvers
+            .iter()
+            .map(|(resolver, value)| ResolverStats {
+                resolver: *resolver,
+                dns_lb: value.dns_lb.into(),
+            })
+            .collect(),
+    })
+}
+
+/// The daemon's own count is newer than what it last wrote to the table.
+fn rows(pinned: &Pinned, status: Option<&Status>) -> Vec<Row> {
+    let user = |counter: Counter| {
+        status
+            .and_then(|status| status.user.get(counter.name()).copied())
+            .unwrap_or_else(|| counter.of(&pinned.user))
+    };
+    Counter::ALL
+        .iter()
+        .filter(|counter| counter.kind() == Kind::Answered)
+        .map(|&counter| Row {
+            row: counter.name(),
+            xdp: counter.of(&pinned.kernel),
+            user: user(counter),
+        })
+        .collect()
+}
+
+fn reasons(counters: &Counters, kind: Kind) -> Vec<Reason> {
+    Counter::ALL
+        .iter()
+        .filter(|counter| counter.kind() == kind)
+        .map(|counter| Reason {
+            reason: counter.name(),
+            count: counter.of(counters),
+        })
+        .collect()
+}
+
+fn dns_lbs(config: &Config, pinned: &Pinned) -> Vec<DnsLbStats> {
+    let name_of = |label: Label| {
+        known_nodes(config)
+            .find(|(known, _)| *known == label)
+            .map_or_else(|| label.to_string(), |(_, name)| name.to_owned())
+    };
+    let serves = |vantage: u32| {
+        let entry = pinned.dns_lbs.get(vantage as usize);
+        entry.map_or_else(String::new, |entry| name_of(entry.label))
+    };
+    pinned
+        .dns_lbs
+        .iter()
+        .map(|entry| DnsLbStats {
+            name: name_of(entry.label),
+            label: entry.label.to_string(),
+            address: entry.address.into(),
+            state: if entry.up { "up" } else { "down" },
+            serves: serves(entry.serves),
+        })
+        .collect()
+}
+
+/// The nodes that the configuration names, itself among them.
+fn known_nodes(config: &Config) -> impl Iterator<Item = (Label, &str)> {
+    let others: &[DnsLbNode] = match &config.role {
+        Role::DnsB(dns_b) => &dns_b.dns_lbs,
+        Role::DnsLb(dns_lb) => &dns_lb.stands_in_for,
+    };
+    let own = (Label::of_node(&config.node.name), config.node.name.as_str());
+    std::iter::once(own).chain(others.iter().map(|node| (node.label, node.name.as_str())))
+}
+
+fn print(stats: &Stats, out: &mut dyn Write) -> std::io::Result<()> {
+    let daemon = if stats.daemon {
+        "running"
+    } else {
+        "not running"
+    };
+    writeln!(
+        out,
+        "{} {}, datapath {}, daemon {daemon}",
+        stats.role, stats.node, stats.datapath
+    )?;
+    for interface in &stats.interfaces {
+        writeln!(out, "  interface {}: {}", interface.name, interface.mode)?;
+    }
+    writeln!(out, "\n{:<14} {:>14} {:>14}", "row", "xdp", "user space")?;
+    for row in stats.rows.iter().filter(|row| row.xdp + row.user > 0) {
+        writeln!(out, "{:<14} {:>14} {:>14}", row.row, row.xdp, row.user)?;
+    }
+    for (title, reasons) in [("passed up", &stats.passed), ("dropped", &stats.dropped)] {
+        for reason in reasons.iter().filter(|reason| reason.count > 0) {
+            writeln!(out, "{title}: {:<10} {:>10}", reason.reason, reason.count)?;
+        }
+    }
+    if !stats.dns_lbs.is_empty() && stats.role == "dns-b" {
+        writeln!(
+            out,
+            "\n{:<28} {:<16} {:<6} served by",
+            "dns-lb", "address", "state"
+        )?;
+        for node in &stats.dns_lbs {
+            let address = node.address.to_string();
+            writeln!(
+                out,
+                "{:<28} {address:<16} {:<6} {}",
+                node.name, node.state, node.serves
+            )?;
+        }
+        writeln!(out, "\n{} resolvers mapped", stats.resolvers.len())?;
+    }
+    if !stats.sites.is_empty() {
+        writeln!(
+            out,
+            "\n{:<24} {:<16} {:<8} {:>8} {:>5}  reason",
+            "service", "site", "state", "ms", "rank"
+        )?;
+    }
+    for site in &stats.sites {
+        let time = site
+            .time_ms
+            .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
+        let rank = site
+            .rank
+            .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+        writeln!(
+            out,
+            "{:<24} {:<16} {:<8} {time:>8} {rank:>5}  {}",
+            site.service,
+            site.site,
+            site.state,
+            site.reason.as_deref().unwrap_or("")
+        )?;
+    }
+    Ok(())
+}
