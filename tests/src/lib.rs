@@ -1,14 +1,18 @@
-//! What the integration tests, the demo and the benchmark share.
-
-pub mod frames;
-pub mod model;
-pub mod oracle;
-pub mod world;
+//! The lab of network namespaces, and what runs in it: the demo, the benchmark, and the integration
+//! tests in `tests/`.
 
 use std::{
     env,
     io::{self, Write as _},
 };
+
+pub mod demo;
+pub mod frames;
+pub mod lab;
+pub mod lab_object;
+pub mod model;
+pub mod oracle;
+pub mod world;
 
 /// The variable that makes a skipped test fail; `cargo xtask test` sets it to 1 where CI is set.
 const SKIP_IS_FAILURE: &str = "DGLB_SKIP_IS_FAILURE";
@@ -27,7 +31,10 @@ pub fn skip(reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED: {reason}");
 }
 
-/// Whether this process is root; says aloud that the test is skipped if not.
+/// Whether this process is root, as the lab needs it; skips the test aloud if not.
+///
+/// # Panics
+/// As [`skip`].
 pub fn is_root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {

@@ -1,0 +1,5 @@
+//! The demo; see [`dglb_tests::demo`].
+
+fn main() -> std::process::ExitCode {
+    dglb_tests::demo::main()
+}
