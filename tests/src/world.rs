@@ -86,8 +86,8 @@ pub fn dns_b() -> Model {
 }
 
 /// A DNS-LB with form R at `www.g.foo.com` (two families), form C at `shop.foo.com` (IPv4 only), a
-/// service that was not measured yet, one whose SOA is too large to be kept ready, and one whose SOA is
-/// so large that a long question with it is more than 512 octets.
+/// service that was not measured yet, one whose SOA is too large to be kept ready, one whose SOA is so
+/// large that a long question with it is more than 512 octets, and form C at the longest name.
 pub fn dns_lb() -> Model {
     let both = [("frankfurt", true), ("tokyo", true), ("boston", false)];
     let long = [63, 63, 63, 55].map(|len| "x".repeat(len)).join(".");
@@ -108,6 +108,7 @@ pub fn dns_lb() -> Model {
             lb_service("new.g.foo.com", Form::Referral, &both),
             large,
             sizable,
+            lb_service(&longest("foo.com"), Form::Cname, &[("tokyo", true)]),
         ],
     });
     Model {
@@ -118,6 +119,7 @@ pub fn dns_lb() -> Model {
             Some(vec![1, 2, 0]),
             Some(vec![0]),
             None,
+            Some(vec![0]),
             Some(vec![0]),
             Some(vec![0]),
         ],

@@ -360,6 +360,29 @@ fn a_referral_of_form_r_always_fits() {
 }
 
 #[test]
+fn the_longest_name_leaves_room_for_label_and_host() {
+    // 236 octets, and 16 and 3 before them: 255, the most that a name may have (RFC 1035 §2.3.4).
+    let model = world::dns_lb();
+    let services = match &model.config.role {
+        dglb_user::config::Role::DnsLb(node) => &node.services,
+        dglb_user::config::Role::DnsB(_) => unreachable!("a DNS-LB"),
+    };
+    let n = &services.last().expect("services").name;
+    assert_eq!(n.wire().len(), 236);
+    let m = n.child(world::label(0).characters());
+    let host = m.child(b"ns");
+    let cases = [
+        (&m, 2, Counter::LbApex),
+        (&host, 1, Counter::LbHost),
+        (&host, 28, Counter::LbHost),
+    ];
+    for (name, qtype, row) in cases {
+        let (counter, _) = response(&query([0, 0], name.wire(), [0, qtype, 0, 1], &[]));
+        assert_eq!(counter, row, "type {qtype}");
+    }
+}
+
+#[test]
 fn the_answer_changes_with_the_tables() {
     let mut model = world::dns_lb();
     let asked = query([0, 0], NAME, A, &[]);
