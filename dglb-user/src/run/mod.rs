@@ -71,8 +71,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         data_path,
         modes,
         counted_before,
+        kernel_log,
     } = node::put_in_service(&config, &rankings)?;
     let tables = Arc::new(RwLock::new(tables));
+    tasks.read_kernel_log(kernel_log)?;
     let counters = tasks.answer(&config, &tables, sockets);
     tasks.publish(&config, &tables, sites, data_path, events, {
         let counters = Arc::clone(&counters);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::anyhow;
+use aya_log::EbpfLogger;
 use dglb_common::{counters::Counters, layout::Secret};
 
 use crate::{
@@ -36,6 +37,8 @@ pub struct Served {
     pub modes: BTreeMap<String, Mode>,
     /// What earlier runs answered by their sockets.
     pub counted_before: Counters,
+    /// The kernel program's own log, at level trace.
+    pub kernel_log: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 /// Builds the tables, with what an earlier run left, and puts them in service.
@@ -53,6 +56,7 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
                 data_path: Box::new(InMemory),
                 modes: BTreeMap::new(),
                 counted_before: Counters::default(),
+                kernel_log: None,
             })
         }
         Datapath::Xdp => in_kernel(config, rankings),
@@ -69,6 +73,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     let (tables, sites) = tables(config, secret, &before.restored(), rankings);
     pins.prepare()?;
     let mut kernel = Kernel::load(&tables, &config.role, Some(&pins))?;
+    let kernel_log = kernel.log()?;
     let modes = attach::attach(&mut kernel, &pins, &config.node.interfaces)?;
     for (interface, mode) in &modes {
         tracing::info!(interface, mode = mode.name(), "XDP program in service");
@@ -82,6 +87,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         data_path: Box::new(kernel),
         modes,
         counted_before: before.user,
+        kernel_log,
     })
 }
 

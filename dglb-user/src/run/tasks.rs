@@ -7,8 +7,10 @@ use std::{
 };
 
 use anyhow::Context as _;
+use aya_log::EbpfLogger;
 use dglb_common::counters::Counters;
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -124,6 +126,34 @@ impl Tasks {
             self.stop.clone(),
         ));
         counters
+    }
+
+    /// Starts to pass on what the kernel program logs.
+    ///
+    /// # Errors
+    /// The runtime can't watch the ring buffer.
+    pub fn read_kernel_log(
+        &mut self,
+        log: Option<EbpfLogger<&'static dyn log::Log>>,
+    ) -> anyhow::Result<()> {
+        let Some(log) = log else {
+            return Ok(());
+        };
+        // SAFETY: the log owns the ring buffer's descriptor, always the same, for as long as it lives.
+        let mut log = unsafe { AsyncFd::register_with_interest(log, Interest::READABLE) }?;
+        let stop = self.stop.clone();
+        self.running.spawn(async move {
+            loop {
+                let mut guard = tokio::select! {
+                    () = stop.cancelled() => return,
+                    Ok(guard) = log.readable_mut() => guard,
+                    else => return,
+                };
+                guard.get_inner_mut().flush();
+                guard.clear_ready();
+            }
+        });
+        Ok(())
     }
 
     /// Starts the publisher.
