@@ -10,7 +10,7 @@ use aya::{
     },
 };
 use dglb_common::counters::{Counter, Counters, Kind};
-use dglb_user::kernel::Kernel;
+use dglb_user::{config::Rate, kernel::Kernel};
 
 use super::{
     measure::{self, Measure, Server},
@@ -38,11 +38,12 @@ impl std::fmt::Debug for Node {
 }
 
 impl Answering {
-    /// Loads all programs and puts the reflector in service.
+    /// Loads all programs, with `rate` as limit of the asking prefix, and puts the reflector in
+    /// service.
     ///
     /// # Errors
     /// The kernel refuses one.
-    pub fn load(object: &[u8], wire: &Wire) -> Result<Self> {
+    pub fn load(object: &[u8], wire: &Wire, rate: Rate) -> Result<Self> {
         let mut reflector = Ebpf::load(object).context("cannot load the reflector")?;
         let reflect = program(&mut reflector, "reflect")?;
         reflect.load()?;
@@ -53,8 +54,8 @@ impl Answering {
         })?;
         let link = Some(reflect.take_link(id)?);
         Ok(Self {
-            dns_b: Node::load(Server::DnsB)?,
-            dns_lb: Node::load(Server::DnsLb)?,
+            dns_b: Node::load(Server::DnsB, rate)?,
+            dns_lb: Node::load(Server::DnsLb, rate)?,
             reflector,
             link,
         })
@@ -94,8 +95,8 @@ impl Answering {
 }
 
 impl Node {
-    fn load(server: Server) -> Result<Self> {
-        let model = measure::model(server).context("the reflector has no tables")?;
+    fn load(server: Server, rate: Rate) -> Result<Self> {
+        let model = measure::model(server, rate).context("the reflector has no tables")?;
         Ok(Self(Kernel::load(
             &model.tables(),
             &model.config.role,

@@ -30,6 +30,9 @@ pub struct Figures {
     pub net_ns: f64,
     /// How many rounds.
     pub rounds: usize,
+    /// The lowest and the highest share of a round: how steady the host was. For people only.
+    #[serde(skip)]
+    pub spread: [f64; 2],
 }
 
 impl Report {
@@ -37,12 +40,17 @@ impl Report {
     pub fn new(kernel: String, reflector: &[f64], measures: &[(&'static str, Vec<f64>)]) -> Self {
         let figures = |(name, times): &(&'static str, Vec<f64>)| {
             let pairs = || reflector.iter().zip(times);
+            let shares = || pairs().map(|(bare, own)| bare / own);
             Figures {
                 name,
                 mpps: mpps(times),
-                share: rounded(median(pairs().map(|(bare, own)| bare / own)), 4),
+                share: rounded(median(shares()), 4),
                 net_ns: rounded(median(pairs().map(|(bare, own)| own - bare)), 1),
                 rounds: times.len(),
+                spread: [
+                    shares().fold(f64::INFINITY, f64::min),
+                    shares().fold(0.0, f64::max),
+                ],
             }
         };
         Self {
@@ -65,13 +73,13 @@ impl fmt::Display for Report {
         writeln!(formatter, "Linux {kernel}, {mode} XDP on veth, one core")?;
         writeln!(
             formatter,
-            "{:<14}{:>8}{:>8}{:>8}{:>8}",
+            "{:<12}{:>7}{:>9}{:>9}{:>8}   share by round",
             "measure", "Mpps", "share", "net ns", "rounds"
         )?;
         writeln!(
             formatter,
-            "{:<14}{reflector_mpps:>8.2}{:>7} %",
-            "reflector", 100
+            "{:<12}{reflector_mpps:>7.2}{:>7.1} %",
+            "reflector", 100.0
         )?;
         for Figures {
             name,
@@ -79,12 +87,13 @@ impl fmt::Display for Report {
             share,
             net_ns,
             rounds,
+            spread,
         } in measures
         {
-            let percent = share * 100.0;
+            let [share, lowest, highest] = [*share, spread[0], spread[1]].map(|part| part * 100.0);
             writeln!(
                 formatter,
-                "{name:<14}{mpps:>8.2}{percent:>7.1} %{net_ns:>7.1}{rounds:>8}"
+                "{name:<12}{mpps:>7.2}{share:>7.1} %{net_ns:>9.1}{rounds:>8}   {lowest:.1} to {highest:.1} %"
             )?;
         }
         Ok(())
@@ -110,4 +119,40 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 fn rounded(value: f64, digits: i32) -> f64 {
     let scale = 10_f64.powi(digits);
     (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_compare_runs_of_the_same_round() {
+        // The host is half as fast in the second round, for both.
+        let report = Report::new(
+            "6.1".to_owned(),
+            &[50.0, 100.0, 50.0],
+            &[("a", vec![100.0, 200.0, 80.0])],
+        );
+        let figures = &report.measures[0];
+        assert_eq!(report.reflector_mpps, 20.0);
+        assert_eq!(
+            (figures.mpps, figures.share, figures.net_ns),
+            (10.0, 0.5, 50.0)
+        );
+        assert_eq!((figures.rounds, figures.spread), (3, [0.5, 0.625]));
+    }
+
+    #[test]
+    fn the_middle_of_an_even_number_is_between_two() {
+        assert_eq!(median([4.0, 1.0, 3.0, 2.0].into_iter()), 2.5);
+    }
+
+    #[test]
+    fn json_has_the_fields_that_are_documented_and_no_other() {
+        let report = Report::new("6.1".to_owned(), &[50.0], &[("a", vec![100.0])]);
+        assert_eq!(
+            serde_json::to_string(&report).unwrap(),
+            r#"{"kernel":"6.1","mode":"native","reflector_mpps":20.0,"measures":[{"name":"a","mpps":10.0,"share":0.5,"net_ns":50.0,"rounds":1}]}"#
+        );
+    }
 }
