@@ -48,6 +48,10 @@ pub struct Served {
 pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     match config.node.datapath {
         Datapath::Userspace => {
+            // A program from before would go on answering from tables that nobody keeps.
+            if Pins::of(&config.node).remove()? {
+                tracing::info!("the kernel program of an earlier run is detached");
+            }
             let (tables, sites) = tables(config, new_secret()?, &Restored::default(), rankings);
             tracing::info!("datapath userspace: all is answered by sockets");
             Ok(Served {
