@@ -69,7 +69,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tables,
         sites,
         data_path,
-        modes,
         counted_before,
         kernel_log,
     } = node::put_in_service(&config, &rankings)?;
@@ -80,7 +79,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let counters = Arc::clone(&counters);
         move || counters.snapshot().plus(&counted_before)
     });
-    tasks.tell_status(&config, modes, probes.report(), move || {
+    tasks.tell_status(&config, probes.report(), move || {
         counters.snapshot().plus(&counted_before)
     });
     tasks.map_protocol(&config, listener, event_sender).await?;

@@ -1,6 +1,6 @@
 //! Builds the tables of a node and puts them in service.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use anyhow::anyhow;
 use aya_log::EbpfLogger;
@@ -9,8 +9,7 @@ use dglb_common::{counters::Counters, layout::Secret};
 use crate::{
     config::{Config, Datapath},
     kernel::{
-        Kernel,
-        attach::{self, Mode},
+        Kernel, attach,
         pins::Pins,
         read::{self, Pinned},
     },
@@ -33,8 +32,6 @@ pub struct Served {
     pub sites: Vec<Vec<SiteAnswers>>,
     /// Where changes go.
     pub data_path: Box<dyn DataPath>,
-    /// How the program runs at each interface; empty in user space.
-    pub modes: BTreeMap<String, Mode>,
     /// What earlier runs answered by their sockets.
     pub counted_before: Counters,
     /// The kernel program's own log, at level trace.
@@ -58,7 +55,6 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
                 tables,
                 sites,
                 data_path: Box::new(InMemory),
-                modes: BTreeMap::new(),
                 counted_before: Counters::default(),
                 kernel_log: None,
             })
@@ -89,7 +85,6 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         tables,
         sites,
         data_path: Box::new(kernel),
-        modes,
         counted_before: before.user,
         kernel_log,
     })

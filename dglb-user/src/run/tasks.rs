@@ -1,7 +1,7 @@
 //! The tasks of a running node: each takes the token, stops when asked, and is joined.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, RwLock},
 };
@@ -22,7 +22,6 @@ use crate::{
     answer::Answerer,
     config::{Config, DnsB, DnsLb, Role},
     control::Event,
-    kernel::attach::Mode,
     listen::{self, Sockets, UserCounters},
     map_protocol::{self, Identity, NodeName},
     probe::{self, Report},
@@ -174,8 +173,7 @@ impl Tasks {
     /// Starts to tell `dglb stats` what only the daemon knows.
     pub fn tell_status(
         &mut self,
-        config: &Arc<Config>,
-        modes: BTreeMap<String, Mode>,
+        config: &Config,
         report: watch::Receiver<Report>,
         counted: impl Fn() -> Counters + Send + Sync + 'static,
     ) {
@@ -186,8 +184,7 @@ impl Tasks {
                 return;
             }
         };
-        let config = Arc::clone(config);
-        let now = move || status::Status::new(&config, &modes, &report.borrow(), &counted());
+        let now = move || status::Status::new(&report.borrow(), &counted());
         self.running
             .spawn(status::serve(listener, now, self.stop.clone()));
     }
