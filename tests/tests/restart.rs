@@ -92,7 +92,8 @@ fn a_failing_start_leaves_in_service_what_was() -> Result<()> {
 
     // Beside the daemon: it has the ports.
     refused(&rig, &rig.toml, "taken by another process")?;
-    refused(&rig, &rig.toml.replace("role", "rule"), "rule")?;
+    let broken = rig.toml.replace("dns-b\"\n", "dns-x\"\n");
+    refused(&rig, &broken, "there is no role \"dns-x\"")?;
     let missing = rig.toml.replace("\"eth0\"", "\"eth0\", \"eth9\"");
     refused(&rig, &missing, "eth9")?;
     assert!(rig.node.stats()?.daemon, "the daemon was disturbed");

@@ -8,7 +8,7 @@ use dglb_common::{counters::Counters, layout::Secret};
 use crate::{
     config::{Config, Datapath},
     kernel::{
-        Kernel,
+        Kernel, KernelError,
         attach::{self, Mode},
         pins::Pins,
         read::{self, Pinned},
@@ -61,15 +61,18 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
 
 fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     let pins = Pins::of(&config.node);
+    let is_first = !pins.directory().exists();
     let before = Pinned::read(&pins)?.unwrap_or_default();
     let secret = match read::secret(&pins)? {
         Some(secret) => secret,
         None => new_secret()?,
     };
     let (tables, sites) = tables(config, secret, &before.restored(), rankings);
-    pins.prepare()?;
-    let mut kernel = Kernel::load(&tables, &config.role, Some(&pins))?;
-    let modes = attach::attach(&mut kernel, &pins, &config.node.interfaces)?;
+    let (kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
+        if is_first {
+            pins.discard();
+        }
+    })?;
     for (interface, mode) in &modes {
         tracing::info!(interface, mode = mode.name(), "XDP program in service");
     }
@@ -83,6 +86,17 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         modes,
         counted_before: before.user,
     })
+}
+
+fn load_and_attach(
+    config: &Config,
+    tables: &Tables,
+    pins: &Pins,
+) -> Result<(Kernel, BTreeMap<String, Mode>), KernelError> {
+    pins.prepare()?;
+    let mut kernel = Kernel::load(tables, &config.role, Some(pins))?;
+    let modes = attach::attach(&mut kernel, pins, &config.node.interfaces)?;
+    Ok((kernel, modes))
 }
 
 fn tables(
