@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 use dglb_user::map_protocol::{Identity, Status, run_client};
 use tokio::{runtime, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,18 @@ impl Announcer {
     /// # Errors
     /// When the DNS-B refuses, or cannot be reached.
     pub fn start(rig: &Rig, dns_lb: usize, resolvers: &[Ipv4Addr]) -> Result<Self> {
+        let announcer = Self::begin(rig, dns_lb, resolvers)?;
+        announcer.wait_for("the mapping is effective", |status| {
+            matches!(status, Status::Effective { .. }).then_some(())
+        })?;
+        Ok(announcer)
+    }
+
+    /// As [`Announcer::start`], without waiting.
+    ///
+    /// # Errors
+    /// When the node's name or address is none.
+    pub fn begin(rig: &Rig, dns_lb: usize, resolvers: &[Ipv4Addr]) -> Result<Self> {
         let (name, address) = &rig.plan.dns_lbs[dns_lb];
         let identity = Identity::new(name.parse()?, *address)?;
         let (status_sender, status) = watch::channel(Status::default());
@@ -55,17 +67,29 @@ impl Announcer {
                 eprintln!("the map protocol's client: {error:#}");
             }
         });
-        let announcer = Self {
+        Ok(Self {
             stop,
             thread: Some(thread),
             status,
-        };
-        wait::until("the mapping is effective", Duration::from_secs(20), || {
-            let status = announcer.status.borrow().clone();
-            ensure!(matches!(status, Status::Effective { .. }), "{status:?}");
-            Ok(())
-        })?;
-        Ok(announcer)
+        })
+    }
+
+    /// Waits until the DNS-B refuses; gives what it says.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn wait_for_refusal(&self) -> Result<String> {
+        self.wait_for("the DNS-B refuses", |status| match status {
+            Status::Refused { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    fn wait_for<T>(&self, what: &str, look: impl Fn(&Status) -> Option<T>) -> Result<T> {
+        wait::until(what, Duration::from_secs(20), || {
+            let status = self.status.borrow().clone();
+            look(&status).with_context(|| format!("{status:?}"))
+        })
     }
 }
 

@@ -65,6 +65,11 @@ impl Question {
             octets: message.to_vec()?,
         })
     }
+
+    /// The message, with ID 0.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets
+    }
 }
 
 /// What came of the queries.

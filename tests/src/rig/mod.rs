@@ -176,12 +176,20 @@ impl Rig {
         })
     }
 
-    /// The address that the DNS-B refers `source` to: the glue of a form-R referral.
+    /// The address that the DNS-B refers `source` to, for the name of form R.
+    ///
+    /// # Errors
+    /// As [`Rig::referred_for`].
+    pub fn referred_to(&self, source: Ipv4Addr) -> Result<Ipv4Addr> {
+        self.referred_for(source, WWW)
+    }
+
+    /// The address that the DNS-B refers `source` to for `name`: the glue.
     ///
     /// # Errors
     /// When it does not answer, or with something else than a referral.
-    pub fn referred_to(&self, source: Ipv4Addr) -> Result<Ipv4Addr> {
-        let answer = dns::ask_from(&self.asker, source, DNS_B, WWW, RecordType::A)?;
+    pub fn referred_for(&self, source: Ipv4Addr, name: &str) -> Result<Ipv4Addr> {
+        let answer = dns::ask_from(&self.asker, source, DNS_B, name, RecordType::A)?;
         let glue = answer
             .additionals
             .iter()
@@ -189,7 +197,8 @@ impl Rig {
                 RData::A(address) => Some(address.0),
                 _ => None,
             });
-        glue.with_context(|| format!("no referral: {answer:?}"))
+        glue.filter(|_| answer.answers.is_empty() && !answer.metadata.authoritative)
+            .with_context(|| format!("no referral: {answer:?}"))
     }
 
     /// Label of the DNS-LB [`NEAR`] (0) or [`DEFAULT`] (1).
