@@ -109,7 +109,13 @@ impl FromStr for OwnerName {
         if text.is_empty() {
             return Err(syntax("it is empty".to_owned()));
         }
-        let name = Name::from_ascii(text).map_err(|error| syntax(error.to_string()))?;
+        let name = Name::from_ascii(text).map_err(|error| {
+            if text.starts_with('.') || text.contains("..") {
+                syntax("a label is empty".to_owned())
+            } else {
+                syntax(error.to_string())
+            }
+        })?;
         let mut wire = Vec::with_capacity(name.len());
         for label in name.iter() {
             wire.push(
@@ -167,7 +173,10 @@ mod tests {
     #[test]
     fn what_is_no_name_is_refused() {
         assert!("".parse::<OwnerName>().is_err());
-        assert!("a..b".parse::<OwnerName>().is_err());
+        for empty_label in ["a..b", ".a", "a.."] {
+            let error = empty_label.parse::<OwnerName>().expect_err(empty_label);
+            assert!(error.to_string().contains("a label is empty"), "{error}");
+        }
         assert!(
             format!("{}.com", "a".repeat(64))
                 .parse::<OwnerName>()

@@ -13,6 +13,7 @@ pub mod lab;
 pub mod lab_object;
 pub mod model;
 pub mod oracle;
+pub mod rig;
 pub mod world;
 
 /// The variable that makes a skipped test fail; `cargo xtask test` sets it to 1 where CI is set.

@@ -17,6 +17,8 @@ use super::{Config, Datapath, Role};
 const MIN_KERNEL: (u32, u32) = (6, 1);
 /// Where DNS is answered.
 const DNS_PORT: u16 = 53;
+/// Below it, binding needs rights.
+const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 
 /// Whether ports are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +39,11 @@ pub fn check_machine(config: &Config, ports: PortCheck) -> Vec<MachineError> {
     let mut errors = judge(config, &facts);
     if ports == PortCheck::Bind {
         let sockets = sockets(config).into_iter();
-        // An address that is not here was reported already.
-        let here = sockets.filter(|(_, address, _)| facts.has_address(address.ip()));
-        errors.extend(here.filter_map(|(key, address, transport)| {
+        // An address that is not here was reported already, and so was a lack of rights.
+        let may_bind = |port| facts.may_bind || port >= FIRST_UNPRIVILEGED_PORT;
+        let to_try = sockets
+            .filter(|(_, address, _)| facts.has_address(address.ip()) && may_bind(address.port()));
+        errors.extend(to_try.filter_map(|(key, address, transport)| {
             facts::try_port(address, transport)
                 .err()
                 .map(|source| MachineError::of_bind(key, address, transport, &source))

@@ -50,17 +50,41 @@ impl Mode {
 ///
 /// # Errors
 /// [`KernelError`]. Interfaces that were attached by this call are detached again; those that the
-/// node served before keep what they had, unless the program under their link was replaced already.
+/// node served before keep what they had.
 pub fn attach(
     kernel: &mut Kernel,
     pins: &Pins,
     interfaces: &[String],
 ) -> Result<BTreeMap<String, Mode>, KernelError> {
     pins.prepare()?;
-    pins.pin_next(kernel)?;
+    let attached = pins
+        .pin_next(kernel)
+        .and_then(|()| attach_all(kernel, pins, interfaces));
+    let modes = match attached {
+        Ok(modes) => modes,
+        Err(error) => {
+            pins.discard_next();
+            return Err(error);
+        }
+    };
+    detach_others(pins, interfaces)?;
+    pins.promote()?;
+    Ok(modes)
+}
+
+/// Interfaces without a link come first: they are what can fail, and nothing is replaced before.
+fn attach_all(
+    kernel: &mut Kernel,
+    pins: &Pins,
+    interfaces: &[String],
+) -> Result<BTreeMap<String, Mode>, KernelError> {
+    let served = links(pins);
+    let (served, new): (Vec<_>, Vec<_>) = interfaces
+        .iter()
+        .partition(|interface| served.contains_key(*interface));
     let mut modes = BTreeMap::new();
     let mut made = Vec::new();
-    for interface in interfaces {
+    for interface in new.into_iter().chain(served) {
         match attach_one(kernel, pins, interface) {
             Ok(Attached { mode, new }) => {
                 modes.insert(interface.clone(), mode);
@@ -75,8 +99,6 @@ pub fn attach(
             }
         }
     }
-    detach_others(pins, interfaces)?;
-    pins.promote()?;
     Ok(modes)
 }
 

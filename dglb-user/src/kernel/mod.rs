@@ -61,6 +61,9 @@ pub enum KernelError {
     /// The object could not be loaded.
     #[error("the maps could not be made: {0}")]
     Load(#[from] aya::EbpfError),
+    /// The program's log can't be read.
+    #[error("the program's log: {0}")]
+    Log(#[from] aya_log::Error),
     /// The program was not accepted.
     #[error("the program was not accepted: {0}")]
     Program(#[from] ProgramError),
@@ -110,6 +113,7 @@ pub struct Kernel {
     ebpf: Ebpf,
     /// The inner maps of `rankings`, page by page.
     pages: Vec<Array<MapData, u64>>,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 impl Kernel {
@@ -152,7 +156,11 @@ impl Kernel {
             .ok_or(KernelError::Missing(PROGRAM))?
             .try_into()?;
         program.load()?;
-        let mut kernel = Self { ebpf, pages };
+        let log = match log_level {
+            0 => None,
+            _ => Some(EbpfLogger::init(&mut ebpf)?),
+        };
+        let mut kernel = Self { ebpf, pages, log };
         set(
             &mut array(&mut kernel.ebpf, "heartbeat")?,
             "heartbeat",
@@ -207,15 +215,10 @@ impl Kernel {
         read::sum_of_counters(map)
     }
 
-    /// The program's own log, if it has one: at level trace, of every frame that is not answered.
-    ///
-    /// # Errors
-    /// The object has no log.
-    pub fn log(&mut self) -> Result<Option<EbpfLogger<&'static dyn log::Log>>, aya_log::Error> {
-        if log_level() == 0 {
-            return Ok(None);
-        }
-        EbpfLogger::init(&mut self.ebpf).map(Some)
+    /// The program's own log, once, if it has one: at level trace, of every frame that is not
+    /// answered.
+    pub fn take_log(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
+        self.log.take()
     }
 
     /// Pins one of the maps.

@@ -83,6 +83,19 @@ impl Pins {
         fs::remove_dir(&next).map_err(|source| failed(&next, source))
     }
 
+    /// Gives up the new maps of a start that failed. Best effort: the next start clears them too.
+    pub(super) fn discard_next(&self) {
+        let _ = remove_directory(&self.directory.join(NEXT));
+    }
+
+    /// Gives up all pins of this layout, after a first start that failed. Best effort: the failure
+    /// is what is reported.
+    pub fn discard(&self) {
+        let _ = remove_directory(&self.directory);
+        // Stays while another layout is in it.
+        let _ = self.directory.parent().map(fs::remove_dir);
+    }
+
     /// Removes all pins of the node, of this layout and of others; `false`: there were none.
     ///
     /// Links go with them: with the last reference gone the kernel detaches the program.

@@ -1,6 +1,6 @@
 //! Builds the tables of a node and puts them in service.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::anyhow;
 use aya_log::EbpfLogger;
@@ -9,7 +9,8 @@ use dglb_common::{counters::Counters, layout::Secret};
 use crate::{
     config::{Config, Datapath},
     kernel::{
-        Kernel, attach,
+        Kernel, KernelError,
+        attach::{self, Mode},
         pins::Pins,
         read::{self, Pinned},
     },
@@ -65,16 +66,19 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
 
 fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     let pins = Pins::of(&config.node);
+    let is_first = !pins.directory().exists();
     let before = Pinned::read(&pins)?.unwrap_or_default();
     let secret = match read::secret(&pins)? {
         Some(secret) => secret,
         None => new_secret()?,
     };
     let (tables, sites) = tables(config, secret, &before.restored(), rankings);
-    pins.prepare()?;
-    let mut kernel = Kernel::load(&tables, &config.role, Some(&pins))?;
-    let kernel_log = kernel.log()?;
-    let modes = attach::attach(&mut kernel, &pins, &config.node.interfaces)?;
+    let (mut kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
+        if is_first {
+            pins.discard();
+        }
+    })?;
+    let kernel_log = kernel.take_log();
     for (interface, mode) in &modes {
         tracing::info!(interface, mode = mode.name(), "XDP program in service");
     }
@@ -88,6 +92,17 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         counted_before: before.user,
         kernel_log,
     })
+}
+
+fn load_and_attach(
+    config: &Config,
+    tables: &Tables,
+    pins: &Pins,
+) -> Result<(Kernel, BTreeMap<String, Mode>), KernelError> {
+    pins.prepare()?;
+    let mut kernel = Kernel::load(tables, &config.role, Some(pins))?;
+    let modes = attach::attach(&mut kernel, pins, &config.node.interfaces)?;
+    Ok((kernel, modes))
 }
 
 fn tables(

@@ -27,7 +27,21 @@ const MAX_MESSAGE: usize = 4096;
 /// # Errors
 /// When no answer comes, or it cannot be read.
 pub fn ask(host: &Host, server: Ipv4Addr, name: &str, record_type: RecordType) -> Result<Message> {
-    let socket = host.udp((server, 53).into())?;
+    ask_from(host, host.address(), server, name, record_type)
+}
+
+/// As [`ask`], from `source`, one of the addresses of `host`.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_from(
+    host: &Host,
+    source: Ipv4Addr,
+    server: Ipv4Addr,
+    name: &str,
+    record_type: RecordType,
+) -> Result<Message> {
+    let socket = host.udp_from(source, (server, 53).into())?;
     socket.set_read_timeout(Some(RESEND))?;
     let query = query(1, name, record_type)?;
     let mut buffer = [0; MAX_MESSAGE];

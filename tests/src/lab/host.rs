@@ -113,7 +113,14 @@ impl Host {
     /// # Errors
     /// When the kernel refuses.
     pub fn udp(&self, server: SocketAddr) -> Result<UdpSocket> {
-        let address = self.address;
+        self.udp_from(self.address, server)
+    }
+
+    /// As [`Host::udp`], from `address`, another of its own.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn udp_from(&self, address: Ipv4Addr, server: SocketAddr) -> Result<UdpSocket> {
         let socket = self.namespace.enter(move || -> io::Result<UdpSocket> {
             let socket = UdpSocket::bind((address, 0))?;
             socket.connect(server)?;

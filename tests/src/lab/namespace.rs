@@ -61,7 +61,10 @@ impl Namespace {
     }
 
     /// Runs commands of `ip`, one a line, in the namespace.
-    pub(super) fn ip(&self, commands: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When one of them fails.
+    pub fn ip(&self, commands: &str) -> Result<()> {
         let mut command = Command::new(find_program("ip")?);
         command.args(["-n", &self.name, "-batch", "-"]);
         run_with_input(&mut command, commands)

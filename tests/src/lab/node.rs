@@ -31,10 +31,18 @@ impl Node {
     /// # Errors
     /// When the file cannot be written.
     pub fn new(host: &Host, name: &str, toml: &str) -> Result<Self> {
+        Self::new_in(host, "dglb.toml", name, toml)
+    }
+
+    /// As [`Node::new`], its configuration in `file`: a host may have several nodes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn new_in(host: &Host, file: &str, name: &str, toml: &str) -> Result<Self> {
         Ok(Self {
             name: name.into(),
             host: host.clone(),
-            config: host.write("dglb.toml", toml)?,
+            config: host.write(file, toml)?,
         })
     }
 
