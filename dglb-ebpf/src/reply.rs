@@ -1,10 +1,14 @@
-//! The reply: the frame is grown at its tail, the ready records are copied behind the question, and
+//! The reply: the frame is grown at its tail (or at its head, where there is no room), the ready records are copied behind the question, and
 //! all headers are written anew with full checksums.
 //!
 //! A partial update of the checksum would not do: a local sender with checksum offload leaves the
 //! query's own UDP checksum unfinished.
 
-use aya_ebpf::{EbpfContext as _, helpers::bpf_xdp_adjust_tail, programs::XdpContext};
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
+    programs::XdpContext,
+};
 use dglb_common::{
     checksum,
     layout::{Answer, MAX_ANSWER_OCTETS, MAX_POINTERS},
@@ -19,6 +23,12 @@ use crate::{
     outcome::Outcome,
     question::Question,
 };
+
+/// Headers and the longest question (a name of 255 octets, type and class).
+const MAX_KEPT: usize = (NAME + 255 + 4).next_multiple_of(8);
+/// A mask that every growth fits in: an answer and an OPT.
+const MAX_GROWTH: usize = 1023;
+const _: () = assert!(MAX_ANSWER_OCTETS + OPT_OCTETS <= MAX_GROWTH);
 
 /// Hop limit of replies (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;
@@ -45,7 +55,7 @@ pub fn compose(
     if end - DNS > edns.payload {
         return Err(Outcome::Size);
     }
-    let frame = resize(ctx, frame, end)?;
+    let frame = resize(ctx, frame, records, end)?;
     // From here on the frame is ours: what follows fails only where the verifier cannot know that
     // the frame has `end` octets, and nobody must see a half-written one.
     write(&frame, headers, question, edns, found, len)
@@ -53,19 +63,56 @@ pub fn compose(
         .ok_or(Outcome::Room)
 }
 
-/// Gives the frame `end` octets. The old frame's pointers are void after that.
+/// Gives the frame `end` octets, of which the first `kept` stay. The old frame's pointers are void
+/// after that.
 #[inline(always)]
-fn resize(ctx: &XdpContext, frame: Frame, end: usize) -> Result<Frame, Outcome> {
+fn resize(ctx: &XdpContext, frame: Frame, kept: usize, end: usize) -> Result<Frame, Outcome> {
     let delta = end as i32 - frame.len() as i32;
-    if delta != 0 {
-        // SAFETY: the helper takes the context of this very program; a failure leaves the frame as
-        // it was.
-        let failed = unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), delta) } != 0;
-        if failed {
-            return Err(Outcome::Room);
-        }
+    if delta == 0 {
+        return Ok(frame);
     }
-    Ok(Frame::of(ctx))
+    // SAFETY: the helper takes the context of this very program; a failure leaves the frame as it
+    // was.
+    let failed = unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), delta) } != 0;
+    if !failed {
+        return Ok(Frame::of(ctx));
+    }
+    if delta < 0 {
+        return Err(Outcome::Room);
+    }
+    grow_at_head(ctx, kept, delta)
+}
+
+/// Grows the frame by `delta` octets before its start and moves the first `kept` octets there.
+///
+/// veth makes a copy that is just as large as a forwarded query needs (`skb_pp_cow_data`, since
+/// Linux 6.8), with no room behind it, but with XDP's 256 octets before it.
+#[inline(always)]
+fn grow_at_head(ctx: &XdpContext, kept: usize, delta: i32) -> Result<Frame, Outcome> {
+    // SAFETY: as for the tail.
+    let failed = unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast(), -delta) } != 0;
+    if failed {
+        return Err(Outcome::Room);
+    }
+    let frame = Frame::of(ctx);
+    // It cannot fail: the frame has `delta` and at least `kept` octets.
+    move_to_start(&frame, bind(delta as usize & MAX_GROWTH), kept).ok_or(Outcome::Room)?;
+    Ok(frame)
+}
+
+/// Moves `len` octets, at least 8, from `from` to the start of the frame.
+#[inline(always)]
+fn move_to_start(frame: &Frame, from: usize, len: usize) -> Option<()> {
+    // Read before the words ahead of it are written over it.
+    let last = frame.read::<u64>(from + len - 8)?;
+    for word in 0..MAX_KEPT / 8 {
+        let at = word * 8;
+        if at + 8 > len {
+            break;
+        }
+        frame.write::<u64>(at, frame.read::<u64>(from + at)?)?;
+    }
+    frame.write::<u64>(len - 8, last)
 }
 
 #[inline(always)]
