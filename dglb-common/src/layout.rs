@@ -33,7 +33,8 @@ pub const MAX_RESOLVERS: usize = 1_000_000;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
-    /// The addresses answered on, as they stand in an IPv4 header; unused ones are zero.
+    /// The addresses answered on, as they stand in an IPv4 header; where there are fewer, they are
+    /// repeated.
     pub addresses: [[u8; 4]; MAX_ADDRESSES],
     /// Bit n: some balanced name has n labels, n at most [`MAX_NAME_LABELS`].
     pub label_counts: u64,

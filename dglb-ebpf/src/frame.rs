@@ -3,6 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::programs::XdpContext;
+use dglb_common::checksum;
 use network_types::{
     eth::{EthHdr, EtherType},
     ip::Ipv4Hdr,
@@ -167,6 +168,10 @@ fn ipv4(frame: &Frame, addresses: &[[u8; 4]]) -> Result<(u32, usize), Outcome> {
     if total < Ipv4Hdr::LEN + UdpHdr::LEN || IP + total > frame.len() {
         return Err(Outcome::NotDns);
     }
+    // The UDP checksum is not compared: a local sender with checksum offload leaves it unfinished.
+    if checksum::fold(sum_of_header(frame).ok_or(Outcome::NotDns)?) != 0xffff {
+        return Err(Outcome::NotDns);
+    }
     let ours = addresses
         .iter()
         .any(|address| u32::from_ne_bytes(*address) == u32::from_ne_bytes(ip.dst_addr));
@@ -174,6 +179,13 @@ fn ipv4(frame: &Frame, addresses: &[[u8; 4]]) -> Result<(u32, usize), Outcome> {
         return Err(Outcome::NotDns);
     }
     Ok((u32::from_ne_bytes(ip.src_addr), total - Ipv4Hdr::LEN))
+}
+
+/// The ones'-complement sum of the IPv4 header, which is all ones if its checksum is right.
+#[inline(always)]
+fn sum_of_header(frame: &Frame) -> Option<u64> {
+    let words = frame.read::<[u32; Ipv4Hdr::LEN / 4]>(IP)?;
+    Some(words.into_iter().map(u64::from).sum())
 }
 
 /// Checks the UDP header (RFC 768); gives the octets of the DNS message.

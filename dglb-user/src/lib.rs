@@ -7,6 +7,7 @@ pub mod control;
 pub mod kernel;
 pub mod kernel_object;
 pub mod label;
+pub mod listen;
 pub mod map_protocol;
 pub mod name;
 pub mod probe;

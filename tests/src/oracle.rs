@@ -85,7 +85,7 @@ pub fn expect(model: &Model, source: Ipv4Addr, query: &Query) -> Expected {
         return Expected::refused();
     }
     match u16::from(query.query_type()) {
-        // RFC 5936 §2.2.1: a server that does not give the zone away says REFUSED.
+        // AXFR (RFC 5936) and IXFR (RFC 1995): the zone is given to nobody.
         251 | 252 => return Expected::refused(),
         0 | 41 | 128 | 250 => return Expected::error(Counter::Error, ResponseCode::FormErr),
         129..=254 => return Expected::error(Counter::Error, ResponseCode::NotImp),

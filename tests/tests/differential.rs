@@ -12,7 +12,10 @@ use dglb_tests::{
     model::Model,
     oracle, world,
 };
-use dglb_user::answer::{Answered, Answerer};
+use dglb_user::{
+    answer::{Answered, Answerer},
+    kernel::Kernel,
+};
 
 /// What happened to a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +45,31 @@ impl DataPath for UserSpace {
         }
     }
 }
+
+/// The XDP program as a data path, run frame by frame (`BPF_PROG_TEST_RUN`).
+struct InKernel(Kernel);
+
+impl DataPath for InKernel {
+    fn run(&mut self, frame: &[u8]) -> Verdict {
+        /// The kernel refuses to test-run less than an Ethernet header (EINVAL).
+        const SHORTEST: usize = 14;
+        if frame.len() < SHORTEST {
+            return Verdict::Pass(frame.to_vec());
+        }
+        let (verdict, octets) = self.0.test_run(frame).expect("the program runs");
+        match verdict {
+            XDP_PASS => Verdict::Pass(octets),
+            XDP_DROP => Verdict::Drop,
+            XDP_TX => Verdict::Reply(octets),
+            other => panic!("verdict {other}"),
+        }
+    }
+}
+
+/// `enum xdp_action` (linux/bpf.h).
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+const XDP_TX: u32 = 3;
 
 /// The rows that the kernel claims, for either role.
 const CLAIMED: [(&str, &[Counter]); 2] = [
@@ -128,5 +156,28 @@ fn user_space_says_what_the_oracle_says() {
         let rows = compare(&model, &mut UserSpace(answerer(&model)), 0x0dd0_57a7);
         println!("{role}: {rows:?}");
         check_quotas(&rows, claimed);
+    }
+}
+
+#[test]
+fn the_kernel_says_what_user_space_says() {
+    if !dglb_tests::is_root() {
+        return;
+    }
+    for (model, (role, claimed)) in [world::dns_b(), world::dns_lb()].into_iter().zip(CLAIMED) {
+        let kernel = Kernel::load(&model.tables(), &model.config.role, None);
+        let mut path = InKernel(kernel.expect("the program loads"));
+        let rows = compare(&model, &mut path, 0x0dd0_57a7);
+        let counters = path.0.counters().expect("counters are there");
+        println!("{role}: {rows:?}, {counters:?}");
+        check_quotas(&rows, claimed);
+        for row in claimed {
+            assert_eq!(
+                row.of(&counters) as usize,
+                rows[row],
+                "counter of {}",
+                row.name()
+            );
+        }
     }
 }

@@ -21,7 +21,7 @@ mod records;
 mod response;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 mod zone;
 

@@ -125,7 +125,7 @@ impl Response {
         if whole.len() <= limit {
             return whole;
         }
-        // Also a referral whose glue does not fit (RFC 9471 §3.1: "the server MUST set TC=1").
+        // Also a referral whose glue does not fit (RFC 9471 §3.1).
         let head = Head {
             truncated: true,
             ..self.head()

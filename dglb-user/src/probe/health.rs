@@ -1,7 +1,7 @@
 //! One target's health: up or down, its smoothed time, and when to probe next. Pure: it is told
 //! outcomes and keeps no clock.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -31,6 +31,16 @@ pub enum State {
     Up,
     /// Does not answer; or answers again, but not yet often enough.
     Down,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        })
+    }
 }
 
 /// What a new result did to the state.

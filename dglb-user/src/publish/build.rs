@@ -202,7 +202,9 @@ impl Builder {
             max_stale_ns: config.node.max_stale.as_nanos().min(u64::MAX.into()) as u64,
             ..limits(&config.limit)
         };
-        for (slot, address) in settings.addresses.iter_mut().zip(&config.node.addresses) {
+        // Slots that are left over repeat the addresses: a zero would match 0.0.0.0.
+        let addresses = config.node.addresses.iter().cycle();
+        for (slot, address) in settings.addresses.iter_mut().zip(addresses) {
             *slot = address.octets();
         }
         let tables = Tables {
