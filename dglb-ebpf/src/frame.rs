@@ -39,7 +39,8 @@ pub struct DnsHeader {
     pub additionals: [u8; 2],
 }
 
-/// The frame's memory. Dies with `bpf_xdp_adjust_tail`, which consumes it ([`crate::reply`]).
+/// The frame's memory. Dies with `bpf_xdp_adjust_head` and `bpf_xdp_adjust_tail`, which consume it
+/// ([`crate::reply`]).
 pub struct Frame {
     start: usize,
     end: usize,
@@ -109,8 +110,6 @@ pub fn bind(mut pointer: usize) -> usize {
 pub struct Headers {
     /// IPv4 source address as it stands in the header, read as a native integer.
     pub source: u32,
-    /// Flags of the DNS header, the first octet in the high half.
-    pub flags: u32,
     /// Offset of the first octet behind the DNS message; at most 42 + 1472.
     pub message_end: usize,
     /// ARCOUNT: 0 or 1.
@@ -146,7 +145,6 @@ pub fn headers(frame: &Frame, addresses: &[[u8; 4]]) -> Result<Headers, Outcome>
     Ok(Headers {
         source,
         message_end: DNS + message_octets,
-        flags: u32::from(u16::from_be_bytes(dns.flags)),
         additionals: u64::from(dns.additionals[1]),
     })
 }

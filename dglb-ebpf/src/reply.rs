@@ -1,5 +1,9 @@
-//! The reply: the frame is grown at its tail (or at its head, where there is no room), the ready records are copied behind the question, and
-//! all headers are written anew with full checksums.
+//! The reply: room is made in front of the frame, the question moves there, the ready records are
+//! copied behind it, and all headers are written anew with full checksums.
+//!
+//! Growing at the head costs less than growing at the tail, and there is room: a driver leaves 256
+//! octets in front of a frame (XDP_PACKET_HEADROOM), while behind a small one there may be none (veth,
+//! kernel 6.18). Every octet of the reply is written: what is not would be old packet memory.
 //!
 //! A partial update of the checksum would not do: a local sender with checksum offload leaves the
 //! query's own UDP checksum unfinished.
@@ -14,7 +18,11 @@ use dglb_common::{
     layout::{Answer, MAX_ANSWER_OCTETS, MAX_POINTERS},
     query::{OUR_PAYLOAD_SIZE, TYPE_OPT},
 };
-use network_types::{eth::EthHdr, ip::Ipv4Hdr, udp::UdpHdr};
+use network_types::{
+    eth::{EthHdr, EtherType},
+    ip::Ipv4Hdr,
+    udp::UdpHdr,
+};
 
 use crate::{
     edns::{Edns, OPT_OCTETS},
@@ -24,14 +32,21 @@ use crate::{
     question::Question,
 };
 
-/// Headers and the longest question (a name of 255 octets, type and class).
-const MAX_KEPT: usize = (NAME + 255 + 4).next_multiple_of(8);
-/// A mask that every growth fits in: an answer and an OPT.
-const MAX_GROWTH: usize = 1023;
-const _: () = assert!(MAX_ANSWER_OCTETS + OPT_OCTETS <= MAX_GROWTH);
-
 /// Hop limit of replies (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;
+
+/// Octets that a frame grows by at most: records and OPT.
+const MAX_GROWTH: usize = MAX_ANSWER_OCTETS + OPT_OCTETS;
+
+/// What of the query is needed once its place has been overwritten.
+struct Saved {
+    ethernet: EthHdr,
+    ip: Ipv4Hdr,
+    udp: UdpHdr,
+    dns: DnsHeader,
+    /// The last 8 octets of the question; of a short one, octets of the DNS header with it.
+    question_end: u64,
+}
 
 /// Makes the reply in place of the query; gives the row that was answered.
 #[inline(always)]
@@ -50,84 +65,82 @@ pub fn compose(
         return Err(Outcome::Table);
     }
     let records = NAME + question.octets();
-    let opt = records + len;
-    let end = opt + if edns.present != 0 { OPT_OCTETS } else { 0 };
+    let end = records + len + if edns.present != 0 { OPT_OCTETS } else { 0 };
     if end - DNS > edns.payload {
         return Err(Outcome::Size);
     }
-    let frame = resize(ctx, frame, records, end)?;
+    let saved = save(&frame, question).ok_or(Outcome::Form)?;
+    let (frame, moved) = resize(ctx, frame, headers.message_end, end)?;
     // From here on the frame is ours: what follows fails only where the verifier cannot know that
-    // the frame has `end` octets, and nobody must see a half-written one.
-    write(&frame, headers, question, edns, found, len)
+    // the frame has `end` octets.
+    write(&frame, &saved, question, edns, found, len, moved)
         .map(|()| answer.row)
         .ok_or(Outcome::Room)
 }
 
-/// Gives the frame `end` octets, of which the first `kept` stay. The old frame's pointers are void
-/// after that.
 #[inline(always)]
-fn resize(ctx: &XdpContext, frame: Frame, kept: usize, end: usize) -> Result<Frame, Outcome> {
-    let delta = end as i32 - frame.len() as i32;
-    if delta == 0 {
-        return Ok(frame);
-    }
-    // SAFETY: the helper takes the context of this very program; a failure leaves the frame as it
-    // was.
-    let failed = unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), delta) } != 0;
-    if !failed {
-        return Ok(Frame::of(ctx));
-    }
-    if delta < 0 {
-        return Err(Outcome::Room);
-    }
-    grow_at_head(ctx, kept, delta)
+fn save(frame: &Frame, question: &Question) -> Option<Saved> {
+    Some(Saved {
+        ethernet: frame.read(0)?,
+        ip: frame.read(IP)?,
+        udp: frame.read(UDP)?,
+        dns: frame.read(DNS)?,
+        question_end: frame.read(NAME - 8 + question.octets())?,
+    })
 }
 
-/// Grows the frame by `delta` octets before its start and moves the first `kept` octets there.
-///
-/// veth makes a copy that is just as large as a forwarded query needs (`skb_pp_cow_data`, since
-/// Linux 6.8), with no room behind it, but with XDP's 256 octets before it.
+/// Gives the frame `end` octets; also gives by how many octets its content has moved back, because
+/// they were made in front. The old frame's pointers are void after that.
 #[inline(always)]
-fn grow_at_head(ctx: &XdpContext, kept: usize, delta: i32) -> Result<Frame, Outcome> {
-    // SAFETY: as for the tail.
-    let failed = unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast(), -delta) } != 0;
-    if failed {
-        return Err(Outcome::Room);
+fn resize(
+    ctx: &XdpContext,
+    frame: Frame,
+    message_end: usize,
+    end: usize,
+) -> Result<(Frame, usize), Outcome> {
+    let growth = end as i32 - message_end as i32;
+    let mut moved = 0;
+    if growth > 0 && adjust_head(ctx, -growth) {
+        moved = growth;
     }
-    let frame = Frame::of(ctx);
-    // It cannot fail: the frame has `delta` and at least `kept` octets.
-    move_to_start(&frame, bind(delta as usize & MAX_GROWTH), kept).ok_or(Outcome::Room)?;
-    Ok(frame)
-}
-
-/// Moves `len` octets, at least 8, from `from` to the start of the frame.
-#[inline(always)]
-fn move_to_start(frame: &Frame, from: usize, len: usize) -> Option<()> {
-    // Read before the words ahead of it are written over it.
-    let last = frame.read::<u64>(from + len - 8)?;
-    for word in 0..MAX_KEPT / 8 {
-        let at = word * 8;
-        if at + 8 > len {
-            break;
+    // Padding behind the datagram is cut; a driver without room in front grows the tail.
+    let rest = end as i32 - frame.len() as i32 - moved;
+    if rest != 0 && !adjust_tail(ctx, rest) {
+        // Nothing has been written: the frame is what it was.
+        if moved != 0 {
+            adjust_head(ctx, moved);
         }
-        frame.write::<u64>(at, frame.read::<u64>(from + at)?)?;
+        return Err(Outcome::Room);
     }
-    frame.write::<u64>(len - 8, last)
+    Ok((Frame::of(ctx), moved as usize))
+}
+
+#[inline(always)]
+fn adjust_head(ctx: &XdpContext, delta: i32) -> bool {
+    // SAFETY: the context of this very program; a failure leaves the frame as it was.
+    unsafe { bpf_xdp_adjust_head(ctx.as_ptr().cast(), delta) == 0 }
+}
+
+#[inline(always)]
+fn adjust_tail(ctx: &XdpContext, delta: i32) -> bool {
+    // SAFETY: as above.
+    unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), delta) == 0 }
 }
 
 #[inline(always)]
 fn write(
     frame: &Frame,
-    headers: &Headers,
+    saved: &Saved,
     question: &Question,
     edns: &Edns,
     found: &Found,
     len: usize,
+    moved: usize,
 ) -> Option<()> {
     let answer = found.answer;
     let records = NAME + question.octets();
+    let mut sum = move_question(frame, saved, question, moved)?;
     copy_records(frame, records, answer, len)?;
-    let mut sum = question_sum(frame, question)?;
     // The question begins at an even offset of the datagram; so do the records unless its length
     // is odd.
     let odd = question.octets() & 1 != 0;
@@ -142,10 +155,10 @@ fn write(
         sum += write_opt(frame, end, edns, odd)?;
         end += OPT_OCTETS;
     }
-    sum += write_dns_header(frame, headers, edns, answer)?;
     let datagram = (end - UDP) as u16;
-    let addresses = write_ethernet_and_ip(frame, datagram)?;
-    write_udp(frame, datagram, sum + addresses)
+    sum += write_dns_header(frame, saved, edns, answer)?;
+    sum += write_ethernet_and_ip(frame, saved, datagram)?;
+    write_udp(frame, saved, datagram, sum)
 }
 
 #[inline(always)]
@@ -197,23 +210,33 @@ fn move_pointers(frame: &Frame, records: usize, answer: &Answer, prefix: u16) ->
     Some(added)
 }
 
-/// The sum of the question's octets.
+/// Moves the question to its place behind the DNS header and gives its sum.
+///
+/// The place is in front of where it was, so that words can be copied from the first to the last; the
+/// last one overlaps the one before it, and was read before anything moved.
 #[inline(always)]
-fn question_sum(frame: &Frame, question: &Question) -> Option<u64> {
+fn move_question(frame: &Frame, saved: &Saved, question: &Question, moved: usize) -> Option<u64> {
     let octets = question.octets();
+    let moved = bind(moved);
+    if moved > MAX_GROWTH {
+        return None;
+    }
     let mut sum = 0;
     // At most 259 octets: 32 whole words.
     for word in 0..32 {
-        if word * 8 + 8 > octets {
+        let at = word * 8;
+        if at + 8 > octets {
             break;
         }
-        sum = checksum::add_word(sum, frame.read::<u64>(NAME + word * 8)?);
+        let value = frame.read::<u64>(NAME + at + moved)?;
+        frame.write(NAME + at, value)?;
+        sum = checksum::add_word(sum, value);
     }
+    frame.write(NAME - 8 + octets, saved.question_end)?;
     let rest = octets & 7;
     if rest != 0 {
-        // The 8 octets before the end, of which the first are cut away: they were added already.
-        let word = frame.read::<u64>(NAME - 8 + octets)?;
-        sum = checksum::add_word(sum, word >> ((8 - rest) * 8));
+        // The first of the 8 octets were added already.
+        sum = checksum::add_word(sum, saved.question_end >> ((8 - rest) * 8));
     }
     Some(sum)
 }
@@ -252,19 +275,21 @@ fn write_opt(frame: &Frame, at: usize, edns: &Edns, odd: bool) -> Option<u64> {
 
 /// Writes the DNS header and gives its sum.
 #[inline(always)]
-fn write_dns_header(frame: &Frame, headers: &Headers, edns: &Edns, answer: &Answer) -> Option<u64> {
-    let header = frame.at::<DnsHeader>(DNS)?;
-    // SAFETY: `at` has checked the pointer; the header has alignment 1.
-    let header = unsafe { &mut *header };
+fn write_dns_header(frame: &Frame, saved: &Saved, edns: &Edns, answer: &Answer) -> Option<u64> {
     let authoritative = if answer.authoritative != 0 { 0x04 } else { 0 };
     // QR, AA as the records say, RD copied; CD copied, RCODE.
-    header.flags = [
-        0x80 | authoritative | ((headers.flags >> 8) as u8 & 0x01),
-        (headers.flags as u8 & 0x10) | (answer.rcode & 0x0f),
-    ];
-    header.answers = [0, answer.answers];
-    header.authorities = [0, answer.authorities];
-    header.additionals = [0, answer.additionals + edns.present as u8];
+    let header = DnsHeader {
+        id: saved.dns.id,
+        flags: [
+            0x80 | authoritative | (saved.dns.flags[0] & 0x01),
+            (saved.dns.flags[1] & 0x10) | (answer.rcode & 0x0f),
+        ],
+        questions: [0, 1],
+        answers: [0, answer.answers],
+        authorities: [0, answer.authorities],
+        additionals: [0, answer.additionals + edns.present as u8],
+    };
+    frame.write(DNS, header)?;
     let mut sum = 0;
     for word in [
         header.id,
@@ -279,29 +304,35 @@ fn write_dns_header(frame: &Frame, headers: &Headers, edns: &Edns, answer: &Answ
     Some(sum)
 }
 
-/// Swaps the addresses, writes the IPv4 header; gives the sum of the UDP pseudo header (RFC 768).
+/// Writes the Ethernet and IPv4 headers; gives the sum of the UDP pseudo header (RFC 768).
 #[inline(always)]
-fn write_ethernet_and_ip(frame: &Frame, datagram: u16) -> Option<u64> {
-    let ethernet = frame.at::<EthHdr>(0)?;
-    // SAFETY: `at` has checked the pointer; frames begin at even addresses, which is its alignment.
-    let ethernet = unsafe { &mut *ethernet };
-    (ethernet.dst_addr, ethernet.src_addr) = (ethernet.src_addr, ethernet.dst_addr);
-    let ip = frame.at::<Ipv4Hdr>(IP)?;
-    // SAFETY: `at` has checked the pointer; the header has alignment 1.
-    let ip = unsafe { &mut *ip };
-    (ip.src_addr, ip.dst_addr) = (ip.dst_addr, ip.src_addr);
-    ip.tos = 0;
-    ip.tot_len = (datagram + Ipv4Hdr::LEN as u16).to_be_bytes();
-    ip.id = [0, 0];
-    ip.frags = [0x40, 0];
-    ip.ttl = TTL;
-    let addresses = half_words(ip.src_addr) + half_words(ip.dst_addr);
+fn write_ethernet_and_ip(frame: &Frame, saved: &Saved, datagram: u16) -> Option<u64> {
+    let ethernet = EthHdr {
+        dst_addr: saved.ethernet.src_addr,
+        src_addr: saved.ethernet.dst_addr,
+        ether_type: EtherType::Ipv4 as u16,
+    };
+    frame.write(0, ethernet)?;
+    let addresses = half_words(saved.ip.src_addr) + half_words(saved.ip.dst_addr);
+    let mut ip = Ipv4Hdr {
+        vihl: 0x45,
+        tos: 0,
+        tot_len: (datagram + Ipv4Hdr::LEN as u16).to_be_bytes(),
+        id: [0, 0],
+        frags: [0x40, 0],
+        ttl: TTL,
+        proto: saved.ip.proto,
+        check: [0, 0],
+        src_addr: saved.ip.dst_addr,
+        dst_addr: saved.ip.src_addr,
+    };
     let sum = addresses
         + u64::from(u16::from_ne_bytes([ip.vihl, ip.tos]))
         + u64::from(u16::from_ne_bytes(ip.tot_len))
         + u64::from(u16::from_ne_bytes(ip.frags))
         + u64::from(u16::from_ne_bytes([ip.ttl, ip.proto]));
     ip.check = (!checksum::fold(sum)).to_ne_bytes();
+    frame.write(IP, ip)?;
     Some(addresses + u64::from(u16::from_ne_bytes([0, ip.proto])) + u64::from(datagram.to_be()))
 }
 
@@ -311,18 +342,19 @@ fn half_words(address: [u8; 4]) -> u64 {
     u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, d]))
 }
 
-/// Swaps the ports, writes length and checksum. `sum` is that of all the rest.
+/// Writes the UDP header. `sum` is that of all the rest.
 #[inline(always)]
-fn write_udp(frame: &Frame, datagram: u16, sum: u64) -> Option<()> {
-    let udp = frame.at::<UdpHdr>(UDP)?;
-    // SAFETY: `at` has checked the pointer; the header has alignment 1.
-    let udp = unsafe { &mut *udp };
-    (udp.src, udp.dst) = (udp.dst, udp.src);
-    udp.len = datagram.to_be_bytes();
+fn write_udp(frame: &Frame, saved: &Saved, datagram: u16, sum: u64) -> Option<()> {
+    let mut udp = UdpHdr {
+        src: saved.udp.dst,
+        dst: saved.udp.src,
+        len: datagram.to_be_bytes(),
+        check: [0, 0],
+    };
     let sum = sum
         + u64::from(u16::from_ne_bytes(udp.src))
         + u64::from(u16::from_ne_bytes(udp.dst))
         + u64::from(u16::from_ne_bytes(udp.len));
     udp.check = checksum::udp_field(sum).to_ne_bytes();
-    Some(())
+    frame.write(UDP, udp)
 }

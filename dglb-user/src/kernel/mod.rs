@@ -19,6 +19,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError},
     programs::{ProgramError, Xdp},
 };
+use aya_log::EbpfLogger;
 use dglb_common::{
     counters::Counters,
     layout::{MAX_RESOLVERS, ResolverKey, ResolverValue, VantageValue},
@@ -126,8 +127,10 @@ impl Kernel {
             Role::DnsLb(_) => 1,
         };
         let at_least_one = |len: usize| len.max(1) as u32;
+        let log_level = log_level();
         let mut loader = EbpfLoader::new();
         loader
+            .override_global(aya_log::LEVEL, &log_level, true)
             .map_max_entries("names", at_least_one(tables.names.len()))
             .map_max_entries("labels", at_least_one(tables.labels.len()))
             .map_max_entries("resolvers_v4", resolvers)
@@ -202,6 +205,17 @@ impl Kernel {
             .map("counters")
             .ok_or(KernelError::Missing("counters"))?;
         read::sum_of_counters(map)
+    }
+
+    /// The program's own log, if it has one: at level trace, of every frame that is not answered.
+    ///
+    /// # Errors
+    /// The object has no log.
+    pub fn log(&mut self) -> Result<Option<EbpfLogger<&'static dyn log::Log>>, aya_log::Error> {
+        if log_level() == 0 {
+            return Ok(None);
+        }
+        EbpfLogger::init(&mut self.ebpf).map(Some)
     }
 
     /// Pins one of the maps.
@@ -312,6 +326,16 @@ fn set<V: Pod>(
     array
         .set(index as u32, value, 0)
         .map_err(|source| KernelError::Table { table, source })
+}
+
+/// The level of the program's own log: none, or trace where the daemon's is so. The verifier removes
+/// what is below it, so that no log costs nothing.
+fn log_level() -> u8 {
+    if tracing::enabled!(tracing::Level::TRACE) {
+        aya_log::Level::Trace as u8
+    } else {
+        0
+    }
 }
 
 /// The clock that the program reads: `bpf_ktime_get_coarse_ns` is CLOCK_MONOTONIC_COARSE.

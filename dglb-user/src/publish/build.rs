@@ -53,7 +53,7 @@ pub struct Built {
 
 /// Builds the tables.
 ///
-/// A DNS-LB's rankings of addresses are left empty: [`super::rank`] fills them.
+/// A DNS-LB's rankings of addresses are left empty: [`super::first_ranking`] fills them.
 pub fn build(config: &Config, secret: Secret, restored: &Restored) -> Built {
     match &config.role {
         Role::DnsB(dns_b) => Built {
