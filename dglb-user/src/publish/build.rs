@@ -91,7 +91,8 @@ fn dns_b_tables(config: &Config, dns_b: &DnsB, secret: Secret, restored: &Restor
             if cname {
                 let alias = builder.answer(ready::cname(&node.label, ttl));
                 builder.rank(vantage, group, KIND_CNAME, alias);
-                let referral = builder.answer(ready::label_referral(node.address, ttl));
+                let referral =
+                    builder.answer(ready::label_referral(&node.label, node.address, ttl));
                 builder.rank(vantage, group, KIND_REFERRAL, referral);
             } else {
                 let referral = builder.answer(ready::referral(&node.label, node.address, ttl));
