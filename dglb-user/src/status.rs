@@ -2,11 +2,7 @@
 //! comes.
 
 use std::{
-    collections::BTreeMap,
-    fs, io,
-    net::IpAddr,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    collections::BTreeMap, fs, io, net::IpAddr, os::unix::fs::PermissionsExt as _, path::PathBuf,
     time::Duration,
 };
 
@@ -21,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{config::Node, label::Label, probe::Report};
 
-/// Where the sockets stand.
-const DIRECTORY: &str = "/run/dglb";
 /// How long a reader may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -94,7 +88,8 @@ fn sites(report: &Report) -> Vec<SiteStatus> {
 /// The socket of a node: named by its label, since a node's name may be longer than a socket's path
 /// (108 octets, unix(7)).
 pub fn path(node: &Node) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{}.sock", Label::of_node(&node.name)))
+    node.run_dir
+        .join(format!("{}.sock", Label::of_node(&node.name)))
 }
 
 /// Binds the node's socket, for root only.
@@ -102,7 +97,7 @@ pub fn path(node: &Node) -> PathBuf {
 /// # Errors
 /// What the kernel said.
 pub fn bind(node: &Node) -> io::Result<UnixListener> {
-    fs::create_dir_all(DIRECTORY)?;
+    fs::create_dir_all(&node.run_dir)?;
     let path = path(node);
     // Left by an earlier run; the DNS sockets are bound already, so that run is over.
     match fs::remove_file(&path) {

@@ -168,6 +168,7 @@ fn config(node_name: &str, address: Ipv4Addr, role: Role) -> Config {
             addresses: vec![address],
             datapath: Datapath::Userspace,
             bpffs: PathBuf::from("/sys/fs/bpf"),
+            run_dir: PathBuf::from("/run/dglb"),
             max_stale: Duration::from_secs(3600),
         },
         limit: Limit {

@@ -14,7 +14,6 @@ use dglb_tests::{
         find_program,
         node::{SHOP, WWW},
         resolver::{Make, Minimisation},
-        wait,
     },
 };
 use hickory_proto::{
@@ -319,32 +318,4 @@ fn check_answered_in_xdp(chain: &Chain) -> Result<()> {
         assert_eq!(counted.user, 0, "{} {row}: some in user space", stats.node);
     }
     Ok(())
-}
-
-#[test]
-fn a_second_chain_waits_for_its_turn() -> Result<()> {
-    if !is_root() {
-        return Ok(());
-    }
-    let first = start("lab-turn", Minimisation::Unchanged)?;
-    thread::scope(|scope| {
-        let (told, waits) = std::sync::mpsc::sync_channel(64);
-        let second = scope.spawn(move || {
-            let options = Options {
-                prefix: "lab-turn",
-                demo_binary: Path::new(env!("CARGO_BIN_EXE_dglb-demo")),
-                minimisation: Minimisation::Unchanged,
-            };
-            Chain::start(options, |progress| {
-                told.send(format!("{progress:?}")).unwrap_or_default();
-            })
-        });
-        let step = waits.recv_timeout(Duration::from_secs(60))?;
-        assert!(step.starts_with("Waiting"), "{step}");
-        wait::until("the first chain is whole", Duration::from_secs(5), || {
-            first.check_ready()
-        })?;
-        drop(first);
-        second.join().expect("no panic").map(drop)
-    })
 }

@@ -60,6 +60,8 @@ pub struct Node {
     pub datapath: Datapath,
     /// Where the BPF file system is mounted.
     pub bpffs: PathBuf,
+    /// Where the socket stands by which `dglb stats` asks the daemon; at most [`MAX_RUN_DIR`] octets.
+    pub run_dir: PathBuf,
     /// How long the kernel answers on after the daemon's last heartbeat (DESIGN §5); default 1 h.
     pub max_stale: Duration,
 }
@@ -75,6 +77,9 @@ impl Node {
 
 /// Addresses that one node may answer on.
 pub const MAX_ADDRESSES: usize = 8;
+/// Octets of `run_dir`: with a label and `.sock` behind it, what a socket's path may have (108 with the
+/// zero at its end, unix(7)).
+pub const MAX_RUN_DIR: usize = 80;
 /// Prefixes with a limit of their own.
 pub const MAX_LIMIT_PREFIXES: usize = 32;
 /// Octets that a balanced name may have on the wire: room for a label and `ns.` (DESIGN "Labels").

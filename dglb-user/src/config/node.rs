@@ -1,11 +1,11 @@
 //! Reads `[node]` and `[limit]`, which every role has.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use ipnet::Ipv4Net;
 
 use super::{
-    Datapath, Limit, MAX_ADDRESSES, MAX_LIMIT_PREFIXES, Node, Rate,
+    Datapath, Limit, MAX_ADDRESSES, MAX_LIMIT_PREFIXES, MAX_RUN_DIR, Node, Rate,
     error::ErrorKind,
     names,
     reader::Table,
@@ -52,6 +52,7 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Option<Found<No
         );
     }
     let bpffs = table.or("bpffs", "/sys/fs/bpf".into(), |value| value.absolute_path());
+    let run_dir = table.or("run_dir", "/run/dglb".into(), run_dir);
     let max_stale = table.or("max_stale", HOUR, |value| value.duration(SECOND..=30 * DAY));
     table.finish(&[]);
     Some(Found {
@@ -62,9 +63,23 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Option<Found<No
             addresses: addresses.into_iter().map(|found| found.value).collect(),
             datapath,
             bpffs,
+            run_dir,
             max_stale,
         },
     })
+}
+
+fn run_dir(value: Value<'_>) -> Option<PathBuf> {
+    let path = value.absolute_path()?;
+    let octets = path.as_os_str().len();
+    if octets <= MAX_RUN_DIR {
+        return Some(path);
+    }
+    value.refuse(
+        ErrorKind::OutOfRange,
+        format!("the path has {octets} octets; a socket in it may have 107"),
+        format!("write a path of at most {MAX_RUN_DIR} octets"),
+    )
 }
 
 fn datapath(value: Value<'_>) -> Option<Datapath> {

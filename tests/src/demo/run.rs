@@ -17,7 +17,7 @@ use super::{
     watch::Watch,
 };
 use crate::lab::{
-    chain::{Chain, Isp, Options, Progress},
+    chain::{Chain, Isp, Options},
     client::{Client, Observation, SERVICES},
     node::{Node, WWW},
     resolver::Minimisation,
@@ -64,13 +64,9 @@ fn run<'scope>(
         demo_binary: &demo_binary,
         minimisation: Minimisation::Unchanged,
     };
-    let mut end = None;
-    let mut chain = Chain::start(options, |progress| {
-        if let Progress::Step(_) = progress {
-            end.get_or_insert_with(|| end_after(limit));
-        }
-        watch.progress(progress);
-    })?;
+    // Dropped at the end, which calls it off.
+    let _end = end_after(limit);
+    let mut chain = Chain::start(options, |step| watch.step(step))?;
     let clients: Vec<_> = chain
         .isps
         .iter()

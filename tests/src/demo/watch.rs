@@ -12,7 +12,6 @@ use std::{
 
 use super::screen::Screen;
 use crate::lab::{
-    chain::Progress,
     client::{Client, Observation, SERVICES, Service},
     node::{Node, Stats},
 };
@@ -31,8 +30,6 @@ pub struct View {
     pub started: Instant,
     /// The steps of building, with the time that each took; the last one may be under way.
     pub steps: Vec<Step>,
-    /// What is waited for before anything is built.
-    pub waiting: String,
     /// What happens now.
     pub phase: String,
     /// What has been seen.
@@ -101,7 +98,6 @@ impl Watch {
             view: Mutex::new(View {
                 started: Instant::now(),
                 steps: Vec::new(),
-                waiting: String::new(),
                 phase: String::new(),
                 milestones: Vec::new(),
                 clients: Vec::new(),
@@ -117,26 +113,14 @@ impl Watch {
         self.lock().clone()
     }
 
-    /// Says how the chain's start comes along.
-    pub fn progress(&self, progress: Progress<'_>) {
-        match progress {
-            Progress::Waiting(text) => {
-                self.lock().waiting = text.into();
-                self.screen().waiting(&self.view());
-            }
-            Progress::Step(text) => self.step(text),
-        }
-    }
-
     /// Says what is being built; what was before is done.
-    fn step(&self, text: &str) {
+    pub fn step(&self, text: &str) {
         {
             let mut view = self.lock();
             let began = view.started.elapsed();
             if let Some(last) = view.steps.last_mut() {
                 last.took.get_or_insert(began.saturating_sub(last.began));
             }
-            view.waiting.clear();
             view.steps.push(Step {
                 text: text.into(),
                 began,

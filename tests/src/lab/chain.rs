@@ -2,7 +2,6 @@
 //! each, and three mirrors at different distances.
 
 use std::{
-    fs::File,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
@@ -64,8 +63,6 @@ pub const STEPS: usize = 5 + ISPS.len();
 
 /// How long the sites may take until all are measured.
 const MEASURED: Duration = Duration::from_secs(20);
-/// How long another chain may take: as long as the tests that use one.
-const TURN: Duration = Duration::from_secs(900);
 
 /// What can be chosen.
 #[derive(Clone, Copy, Debug)]
@@ -76,15 +73,6 @@ pub struct Options<'a> {
     pub demo_binary: &'a Path,
     /// What the resolvers are told about QNAME minimisation.
     pub minimisation: Minimisation,
-}
-
-/// How the start of a chain comes along.
-#[derive(Clone, Copy, Debug)]
-pub enum Progress<'a> {
-    /// Nothing is done before this is over.
-    Waiting(&'a str),
-    /// What is done next.
-    Step(&'a str),
 }
 
 /// The running chain. Fields end in this order.
@@ -101,7 +89,6 @@ pub struct Chain {
     _internet: Internet,
     /// What all of it stands in.
     pub lab: Lab,
-    _turn: File,
 }
 
 /// An ISP: one resolver, a DNS-LB and a client beside it.
@@ -138,13 +125,11 @@ pub struct Mirror {
 
 impl Chain {
     /// Builds and starts everything, and waits until the mapping table is filled and every DNS-LB
-    /// has measured every site. `report` is told each step before it begins.
+    /// has measured every site. `progress` is told each step before it begins.
     ///
     /// # Errors
     /// When a part does not start; what there is of the chain is removed.
-    pub fn start(options: Options<'_>, mut report: impl FnMut(Progress<'_>)) -> Result<Self> {
-        let turn = wait_for_turn(&mut report)?;
-        let mut progress = |step: &str| report(Progress::Step(step));
+    pub fn start(options: Options<'_>, mut progress: impl FnMut(&str)) -> Result<Self> {
         progress("a router between network namespaces");
         let mut lab = Lab::new(options.prefix)?;
         progress("root server, com server, and the DNS-A of foo.com (NSD)");
@@ -170,7 +155,6 @@ impl Chain {
             mirrors,
             _internet: internet,
             lab,
-            _turn: turn,
         };
         progress("every DNS-LB announces its resolver and measures every mirror");
         wait::until("the chain is ready", MEASURED, || chain.check_ready())?;
@@ -232,18 +216,6 @@ impl Chain {
         }
         Ok(())
     }
-}
-
-/// Only one chain runs on a machine: its nodes' control sockets have names, not namespaces.
-fn wait_for_turn(report: &mut impl FnMut(Progress<'_>)) -> Result<File> {
-    let turn = super::turn_file()?;
-    if turn.try_lock().is_err() {
-        report(Progress::Waiting(
-            "another lab runs on this machine: waiting for its end",
-        ));
-        wait::until("the other chain ends", TURN, || Ok(turn.try_lock()?))?;
-    }
-    Ok(turn)
 }
 
 fn plan(bpffs: PathBuf) -> Plan {

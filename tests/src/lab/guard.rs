@@ -71,12 +71,6 @@ pub(super) fn remove_abandoned() -> Result<()> {
     Ok(())
 }
 
-/// The file whose lock a chain holds while it runs.
-pub(super) fn turn_file() -> Result<File> {
-    fs::create_dir_all(LABS)?;
-    Ok(File::create(Path::new(LABS).join("turn"))?)
-}
-
 fn removal(lab: &str, directory: &Path) -> Result<Child> {
     let mut shell = Command::new("/bin/sh")
         .args(["-c", SCRIPT, "dglb-lab-guard", lab])

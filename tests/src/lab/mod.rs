@@ -39,7 +39,7 @@ pub use host::{Host, INTERFACE};
 pub use namespace::Namespace;
 pub use program::{Program, find_program};
 
-use guard::{Guard, turn_file};
+use guard::Guard;
 use host::ROUTER_ADDRESS;
 use program::run;
 

@@ -237,10 +237,12 @@ fn node_toml(plan: &Plan, name: &str, addresses: &[Ipv4Addr]) -> String {
         .map(|address| format!("\"{address}\""))
         .collect();
     format!(
-        "[node]\nname = \"{name}\"\ninterfaces = [\"{}\"]\naddresses = [{}]\nbpffs = \"{}\"\n",
+        "[node]\nname = \"{name}\"\ninterfaces = [\"{}\"]\naddresses = [{}]\nbpffs = \"{}\"\n\
+         run_dir = \"{}\"\n",
         super::INTERFACE,
         addresses.join(", "),
-        plan.bpffs.display()
+        plan.bpffs.display(),
+        plan.bpffs.with_file_name("run").display()
     )
 }
 

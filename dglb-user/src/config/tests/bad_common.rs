@@ -36,6 +36,8 @@ fn role_node_and_limit() {
             "10.0.0.9", "node.addresses[8]", OutOfRange, "at most 8";
         "# datapath = \"xdp\"" => "datapath = \"dpdk\"", "dpdk", "node.datapath", OutOfRange, "\"userspace\"";
         "# bpffs = \"/sys/fs/bpf\"" => "bpffs = \"sys/fs/bpf\"", "bpffs", "node.bpffs", BadForm, "begins with \"/\"";
+        "# run_dir = \"/run/dglb\"" => "run_dir = \"run/dglb\"", "run_dir", "node.run_dir", BadForm, "begins with \"/\"";
+        "# run_dir = \"/run/dglb\"" => "run_dir = \"/a123456789b123456789c123456789d123456789e123456789f123456789g123456789h123456789\"", "run_dir", "node.run_dir", OutOfRange, "at most 80 octets";
         "# max_stale = \"1h\"" => "max_stale = \"1 fortnight\"", "fortnight", "node.max_stale", BadForm, "\"1h\"";
         "# max_stale = \"1h\"" => "max_stale = 3600", "3600", "node.max_stale", WrongType, "\"3600s\"";
         "# max_stale = \"1h\"" => "max_stale = \"10ms\"", "10ms", "node.max_stale", OutOfRange, "from 1s to 30days";
