@@ -153,7 +153,7 @@ fn a_second_node_on_the_machine_disturbs_nobody() -> Result<()> {
     assert_eq!(second.stats()?.role, "dns-lb");
     assert!(unload(&second)?.contains("other0: detached"));
     daemon.stop()?;
-    assert_eq!(kernel::attached(host.namespace(), "other0")?, None);
+    detached_in_time(&second, "other0")?;
 
     assert_eq!(kernel::attached(host.namespace(), INTERFACE)?, before);
     assert_eq!(
@@ -197,7 +197,7 @@ fn interfaces_come_and_go_from_start_to_start() -> Result<()> {
     let toml = rig.toml.clone();
     rig.configure(&toml)?;
     rig.start()?;
-    assert_eq!(attached()?, None);
+    detached_in_time(&rig.node, "other0.1")?;
     assert_eq!(kernel::interfaces_with_xdp(host.namespace())?, ["eth0"]);
     assert_eq!(interfaces(&rig.node)?, ["eth0 native"]);
     assert_eq!(rig.referred_to(STRANGER)?, DEFAULT);
@@ -248,8 +248,7 @@ fn generic_mode_is_said_and_answers() -> Result<()> {
     ask(WWW)?;
     assert_eq!(xdp_and_user(&node, "b-r")?, (3, 0));
     assert!(unload(&node)?.contains("lo: detached"));
-    assert_eq!(kernel::attached(host.namespace(), "lo")?, None);
-    Ok(())
+    detached_in_time(&node, "lo")
 }
 
 fn restart(node: &Node, daemon: &mut Program) -> Result<()> {
@@ -274,16 +273,21 @@ fn xdp_and_user(node: &Node, row: &str) -> Result<(u64, u64)> {
     Ok((row.xdp, row.user))
 }
 
+/// The kernel detaches some time after the last reference is gone.
+fn detached_in_time(node: &Node, interface: &str) -> Result<()> {
+    wait::until("it is detached", Duration::from_secs(10), || {
+        let attached = kernel::attached(node.host().namespace(), interface)?;
+        ensure!(attached.is_none(), "{attached:?} at {interface}");
+        Ok(())
+    })
+}
+
 /// No program at any interface of the node's host, and no pin of the node.
 fn expect_nothing_left(rig: &Rig) -> Result<()> {
     let namespace = rig.node.host().namespace();
-    // The kernel detaches with the last reference, which a dying process may hold a moment longer.
-    wait::until("all is detached", Duration::from_secs(10), || {
-        let names = kernel::interfaces_with_xdp(namespace)?;
-        ensure!(names.is_empty(), "programs at {names:?}");
-        Ok(())
-    })?;
-    assert_eq!(kernel::attached(namespace, INTERFACE)?, None);
+    detached_in_time(&rig.node, INTERFACE)?;
+    let names = kernel::interfaces_with_xdp(namespace)?;
+    ensure!(names.is_empty(), "programs at {names:?}");
     let node = rig.pins();
     let node = node.parent().unwrap_or(Path::new("/"));
     assert!(!node.exists(), "{} is there", node.display());
