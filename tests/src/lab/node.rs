@@ -72,7 +72,7 @@ impl Node {
     /// When it ends instead; with what it said.
     pub fn start(&self) -> Result<Program> {
         let mut program = self.host.start("dglb", self.command("run")?)?;
-        program.wait_until("dglb is up", Duration::from_secs(20), || {
+        program.wait_until("dglb is up", Duration::from_secs(60), || {
             let stats = self.stats()?;
             ensure!(stats.daemon, "{} has no daemon yet", self.name);
             Ok(())
