@@ -23,9 +23,9 @@ pub const RANKING_PAGE: usize = 256;
 pub const KINDS: usize = 4;
 /// Rate limit buckets a CPU.
 pub const LIMIT_BUCKETS: usize = 65_536;
-/// Labels of a balanced name that the kernel looks for: each one more costs the verifier some 8,000
-/// instructions. Longer names are answered by user space.
-pub const MAX_NAME_LABELS: usize = 23;
+/// Different label counts that the balanced names of one node may have: each costs one look-up a
+/// query.
+pub const MAX_LABEL_COUNTS: usize = 8;
 /// Entries of the table of resolvers.
 pub const MAX_RESOLVERS: usize = 1_000_000;
 
@@ -36,8 +36,9 @@ pub struct Settings {
     /// The addresses answered on, as they stand in an IPv4 header; where there are fewer, they are
     /// repeated.
     pub addresses: [[u8; 4]; MAX_ADDRESSES],
-    /// Bit n: some balanced name has n labels, n at most [`MAX_NAME_LABELS`].
-    pub label_counts: u64,
+    /// How many labels balanced names have, each number once, ascending; what is left over is 255,
+    /// more than any name has.
+    pub label_counts: [u8; MAX_LABEL_COUNTS],
     /// Pages of rankings that one vantage has.
     pub pages_per_vantage: u32,
     /// The vantage of a source that the table of resolvers does not have.

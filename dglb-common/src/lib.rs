@@ -2,10 +2,11 @@
 //!
 //! [`layout`] has the tables' keys and values, [`name`] the keyed hash of owner names, [`checksum`]
 //! the Internet checksum's arithmetic, [`query`] which questions the kernel may answer, [`counters`]
-//! the rows and reasons that are counted. All of it is pure logic and plain data: `no_std`, no
+//! the rows and reasons that are counted, [`mod@bench`] the benchmark's own tables. All of it is pure logic and plain data: `no_std`, no
 //! allocation, so that host tests and property tests reach what runs in the kernel.
 #![cfg_attr(not(test), no_std)]
 
+pub mod bench;
 pub mod checksum;
 pub mod counters;
 pub mod layout;

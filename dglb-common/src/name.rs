@@ -1,14 +1,12 @@
 //! The keyed hash of owner names: 128 bits, from the root end, letter case folded, labels kept apart.
 //!
-//! A name is hashed label by label from the right, so that the hash of each ancestor comes by the way
-//! and one pass finds the closest balanced name above what was asked. Each label, with its length
-//! octet, is taken in words of 8 octets from its end; the last word, which holds the length octet, is
-//! filled with zero octets. That keeps label boundaries: read backwards, each label's length tells how
-//! many words were its own.
+//! A name is taken from its end, in front of the root's octet, in words of 8 octets, so that one pass
+//! gives the hash of each ancestor by the way and finds the closest balanced name above what was asked.
+//! What is left in front, up to 7 octets, goes into the last word together with the number of octets.
+//! Length octets are among the octets, so label boundaries are kept.
 //!
 //! Not a cryptographic hash: the keys are secret and random, and two independent lanes of 64 bits make
-//! a false match by chance a matter of 2^-100 for a million names. The words end where the name's
-//! labels end, so reading one never touches octets behind the name.
+//! a false match by chance a matter of 2^-100 for a million names.
 
 use crate::layout::Secret;
 
@@ -31,7 +29,7 @@ pub const fn fold_case(word: u64) -> u64 {
     word | (capital >> 2)
 }
 
-/// A hash that is being taken, and after the last label of a name that name's key.
+/// A hash that is being taken, or after [`NameHash::finish`] a name's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameHash {
     /// First lane.
@@ -41,9 +39,9 @@ pub struct NameHash {
 }
 
 impl NameHash {
-    /// The hash of the root, which has no labels.
+    /// Of which nothing has been taken in yet.
     #[inline(always)]
-    pub const fn root(secret: &Secret) -> Self {
+    pub const fn new(secret: &Secret) -> Self {
         Self {
             a: secret.seed_a,
             b: secret.seed_b,
@@ -61,6 +59,13 @@ impl NameHash {
         }
     }
 
+    /// The hash of a name of `octets` octets without the root's, given its first `octets` % 8 octets
+    /// in little-endian order, case already folded.
+    #[inline(always)]
+    pub const fn finish(self, secret: &Secret, first: u64, octets: usize) -> Self {
+        self.absorb(secret, first | (octets as u64) << 56)
+    }
+
     /// The 32 bits that stand beside the reference in a table's value (DESIGN §5: check of the key).
     #[inline(always)]
     pub const fn check(self) -> u32 {
@@ -68,51 +73,39 @@ impl NameHash {
     }
 }
 
-/// The last word of a label of which `octets` are left (at least 1, the length octet among them),
-/// given the 8 octets before its end in little-endian order: octets in front of the label are cut
-/// away.
+/// The last `octets` (0 to 7) of 8 octets in little-endian order; zeros fill the word.
 #[inline(always)]
-pub const fn cut_word(eight_before_end: u64, octets: usize) -> u64 {
-    if octets >= 8 {
-        eight_before_end
-    } else {
-        eight_before_end >> ((8 - octets) * 8)
-    }
+pub const fn last_octets(word: u64, octets: usize) -> u64 {
+    // In two steps, as a shift by 64 bits is none.
+    word >> ((7 - octets) * 8) >> 8
 }
 
-/// The hash of a whole name in wire form, with or without the root's zero octet, in any letter case.
+/// The hash of a whole name in wire form, with or without the root's octet, in any letter case.
 ///
 /// The host's way to the same value that the kernel program computes in place. `None` when the octets
 /// are no name: a label beyond the end, or a compression pointer (RFC 1035 §4.1.4).
 pub fn hash(secret: &Secret, wire: &[u8]) -> Option<NameHash> {
-    let mut starts = [0_usize; MAX_LABELS + 1];
-    let (mut labels, mut offset) = (0, 0);
-    while let Some(&len) = wire.get(offset) {
+    let mut octets = 0;
+    while let Some(&len) = wire.get(octets) {
         if len == 0 {
             break;
         }
-        if usize::from(len) >= MAX_LABEL_OCTETS || labels == MAX_LABELS {
+        if usize::from(len) >= MAX_LABEL_OCTETS {
             return None;
         }
-        starts[labels] = offset;
-        labels += 1;
-        offset += 1 + usize::from(len);
+        octets += 1 + usize::from(len);
     }
-    if offset > wire.len() || offset > 254 {
+    if octets > wire.len() || octets > 254 {
         return None;
     }
-    let mut hash = NameHash::root(secret);
-    let mut end = offset;
-    for &start in starts[..labels].iter().rev() {
-        while end > start {
-            let from = end.saturating_sub(8).max(start);
-            let mut word = [0; 8];
-            word[..end - from].copy_from_slice(&wire[from..end]);
-            hash = hash.absorb(secret, fold_case(u64::from_le_bytes(word)));
-            end = from;
-        }
+    let mut hash = NameHash::new(secret);
+    let (first, words) = wire[..octets].as_rchunks::<8>();
+    for word in words.iter().rev() {
+        hash = hash.absorb(secret, fold_case(u64::from_le_bytes(*word)));
     }
-    Some(hash)
+    let mut rest = [0; 8];
+    rest[..first.len()].copy_from_slice(first);
+    Some(hash.finish(secret, fold_case(u64::from_le_bytes(rest)), octets))
 }
 
 #[cfg(test)]
@@ -140,16 +133,27 @@ mod tests {
         }
 
         #[test]
-        fn cutting_equals_copying(octets in any::<[u8; 24]>(), start in 8_usize..24, len in 1_usize..16) {
-            let end = (start + len).min(24);
-            let before: [u8; 8] = octets[end - 8..end].try_into().expect("eight");
-            let from = (end - 8).max(start);
+        fn last_octets_are_those_in_memory(octets in any::<[u8; 8]>(), count in 0_usize..8) {
             let mut expected = [0; 8];
-            expected[..end - from].copy_from_slice(&octets[from..end]);
+            expected[..count].copy_from_slice(&octets[8 - count..]);
             prop_assert_eq!(
-                cut_word(u64::from_le_bytes(before), end - start),
+                last_octets(u64::from_le_bytes(octets), count),
                 u64::from_le_bytes(expected)
             );
+        }
+
+        #[test]
+        fn different_names_have_different_hashes(
+            one in proptest::collection::vec(proptest::collection::vec(0_u8..4, 1..12), 1..6),
+            other in proptest::collection::vec(proptest::collection::vec(0_u8..4, 1..12), 1..6),
+        ) {
+            let wire = |labels: &[Vec<u8>]| {
+                let octets = labels.iter().flat_map(|label| {
+                    std::iter::once(label.len() as u8).chain(label.iter().copied())
+                });
+                octets.chain([0]).collect::<Vec<u8>>()
+            };
+            prop_assert_eq!(of(&wire(&one)) == of(&wire(&other)), one == other);
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! The XDP program of DGLB: answers the queries that user space has ready answers for.
 //!
-//! [`answer::run`] takes a frame through the stages; each stage is a file. Whatever does not end in
-//! an answer is an [`outcome::Outcome`], and the one table from outcome to verdict and counter
+//! `answer::run` takes a frame through the stages; each stage is a file. Whatever does not end in
+//! an answer is an `outcome::Outcome`, and the one table from outcome to verdict and counter
 //! stands there. Built for `bpfel-unknown-none`; on the host the crate is an empty program, so that
 //! `cargo check --workspace` works there.
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
@@ -34,7 +34,7 @@ mod entry {
     /// Answers a DNS query, passes the frame up unaltered, or drops it for a counted reason.
     #[xdp]
     pub fn dglb(ctx: XdpContext) -> u32 {
-        outcome::verdict(answer::run(&ctx))
+        outcome::verdict(&ctx, answer::run(&ctx))
     }
 
     #[panic_handler]

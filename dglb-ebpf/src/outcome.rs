@@ -1,6 +1,10 @@
 //! The one table from outcome to verdict and counter.
 
-use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
+    programs::XdpContext,
+};
+use aya_log_ebpf::trace;
 use dglb_common::counters::{COUNTERS, Counter};
 
 use crate::maps::COUNTERS_MAP;
@@ -32,7 +36,7 @@ pub enum Outcome {
 
 /// Counts, and says what the kernel is to do. `Ok` holds the answered row as a number.
 #[inline(always)]
-pub fn verdict(result: Result<u32, Outcome>) -> u32 {
+pub fn verdict(ctx: &XdpContext, result: Result<u32, Outcome>) -> u32 {
     let (counter, verdict) = match result {
         Ok(row) => (row, XDP_TX),
         Err(outcome) => {
@@ -48,6 +52,9 @@ pub fn verdict(result: Result<u32, Outcome>) -> u32 {
                 Outcome::Stale => (Counter::PassedStale, XDP_PASS),
                 Outcome::Limited => (Counter::DroppedLimited, XDP_DROP),
             };
+            // Gone from the program as the kernel runs it, unless the daemon logs at level trace: the
+            // verifier knows the level, a constant, and removes what can't be reached (kernel 4.20).
+            trace!(ctx, "not answered: {}", counter.name());
             (counter as u32, verdict)
         }
     };

@@ -2,8 +2,8 @@
 //! name from the root end.
 
 use dglb_common::{
-    layout::{MAX_NAME_LABELS, NameKey, NameWord, Secret, Settings},
-    name::{MAX_LABEL_OCTETS, MAX_LABELS, NameHash, cut_word, fold_case},
+    layout::{NameKey, NameWord, Secret, Settings},
+    name::{MAX_LABEL_OCTETS, MAX_LABELS, NameHash, fold_case, last_octets},
     query::CLASS_IN,
 };
 
@@ -28,9 +28,10 @@ impl Scratch {
     /// After a loop it knows them exactly, and would go through all that follows once for each turn
     /// at which the loop can end: more than a million instructions (kernel 6.18).
     #[inline(always)]
-    fn forget(&mut self, numbers: [usize; 2]) -> [usize; 2] {
-        let place = &raw mut self.forgotten;
-        // SAFETY: a field of ours.
+    fn forget<const N: usize>(&mut self, numbers: [usize; N]) -> [usize; N] {
+        let place = (&raw mut self.forgotten).cast::<[u8; N]>();
+        const { assert!(N <= 2) };
+        // SAFETY: a field of ours, of two octets.
         unsafe { place.write_volatile(numbers.map(|number| number as u8)) };
         // SAFETY: as above.
         unsafe { place.read_volatile() }.map(usize::from)
@@ -118,55 +119,48 @@ pub fn read(frame: &Frame, scratch: &mut Scratch) -> Result<Question, Outcome> {
 #[inline(always)]
 pub fn find(
     frame: &Frame,
-    scratch: &Scratch,
+    scratch: &mut Scratch,
     question: &Question,
     settings: &Settings,
     secret: &Secret,
 ) -> Result<Match, Outcome> {
-    let mut hash = NameHash::root(secret);
-    let mut end = question.root;
-    let mut counts = settings.label_counts;
-    // Only label counts that occur are looked up, and nothing is hashed beyond the highest of them.
-    for labels in 1..=MAX_NAME_LABELS {
-        counts >>= 1;
-        if labels > question.labels || counts == 0 {
+    let mut hash = NameHash::new(secret);
+    // Octets before the root that are in `hash`, a multiple of 8.
+    let mut taken = 0;
+    // Only label counts that occur are looked up, and no octet is hashed beyond the highest of them.
+    for count in settings.label_counts {
+        let labels = usize::from(count);
+        if labels > question.labels {
             break;
         }
-        let start = scratch.start(question.labels - labels);
-        hash = label(frame, secret, hash, start, end)?;
-        end = start;
-        if counts & 1 != 0 {
-            if let Some(word) = lookup(hash) {
-                return Ok(Match { labels, word });
+        let octets = question.root - scratch.start(question.labels - labels);
+        // At most 254 octets: 31 words.
+        for _ in 0..31 {
+            if taken + 8 > octets {
+                break;
             }
+            hash = hash.absorb(secret, word_before(frame, question.root - taken)?);
+            taken += 8;
+        }
+        [taken] = scratch.forget([taken]);
+        let rest = (octets - taken) & 7;
+        let first = last_octets(word_before(frame, question.root - taken)?, rest);
+        if let Some(word) = lookup(hash.finish(secret, first, octets)) {
+            return Ok(Match { labels, word });
         }
     }
     Err(Outcome::Name)
 }
 
-/// Takes one label into the hash, in words of 8 octets from its end.
+/// The 8 octets before `end`, which counts from the name's first octet, case folded. In front of the
+/// name stands the DNS header, so that they are in the frame.
 #[inline(always)]
-fn label(
-    frame: &Frame,
-    secret: &Secret,
-    mut hash: NameHash,
-    start: usize,
-    end: usize,
-) -> Result<NameHash, Outcome> {
-    let octets = end - start;
-    // A label and its length octet have at most 64 octets: 8 words.
-    for done in (0..MAX_LABEL_OCTETS).step_by(8) {
-        if done >= octets {
-            break;
-        }
-        // The DNS header stands in front of the name, so 8 octets before its end are in the frame.
-        // `end` is at most 254: the mask changes nothing, but tells the verifier that the
-        // difference is not negative.
-        let before = NAME - 8 + (bind(end - done) & 0xff);
-        let word = frame.read::<u64>(before).ok_or(Outcome::Form)?;
-        hash = hash.absorb(secret, fold_case(cut_word(word.to_le(), octets - done)));
-    }
-    Ok(hash)
+fn word_before(frame: &Frame, end: usize) -> Result<u64, Outcome> {
+    // `end` is at most 254: the mask changes nothing, but tells the verifier that the difference that
+    // it comes from is not negative.
+    let word = frame.read::<u64>(NAME - 8 + (bind(end) & 0xff));
+    word.map(|word| fold_case(word.to_le()))
+        .ok_or(Outcome::Form)
 }
 
 #[inline(always)]

@@ -55,13 +55,17 @@ pub fn cname(label: &Label, ttl: u32) -> Answer {
     answer
 }
 
-/// `b-c-label`: `L.N` is delegated to `ns.L.N`, with its address as glue; form C.
-pub fn label_referral(dns_lb: Ipv4Addr, ttl: u32) -> Answer {
+/// `b-c-label`: what was asked for, `L.N`, is delegated to `ns.label.N`, with its address as glue;
+/// form C.
+///
+/// The host's label is the DNS-LB's own, also where it stands in for another one: a resolver that
+/// meets `ns.L.N` with two addresses, in the glue and from the DNS-LB, asks the dead one again.
+pub fn label_referral(label: &Label, dns_lb: Ipv4Addr, ttl: u32) -> Answer {
     let mut records = Records::default();
     records.rr(Owner::Base, TYPE_NS, ttl, |records| {
-        records.below_base(HOST_LABEL);
+        records.host_beside(label)
     });
-    records.rr(Owner::Below(HOST_LABEL), TYPE_A, ttl, |records| {
+    records.rr(Owner::HostBeside(label), TYPE_A, ttl, |records| {
         records.put(&dns_lb.octets());
     });
     let mut answer = records.finish(Counter::BCLabel).expect("fixed size");
@@ -171,6 +175,8 @@ enum Owner<'a> {
     Base,
     /// These labels in front of the base.
     Below(&'a [u8]),
+    /// The host of the DNS-LB with this label, where the base is below a label.
+    HostBeside(&'a Label),
 }
 
 /// Records that are being written.
@@ -197,6 +203,15 @@ impl Records {
         self.pointer(QUESTION_OFFSET);
     }
 
+    /// `ns.label.N`, where the base is `L.N`.
+    fn host_beside(&mut self, label: &Label) {
+        let label = label.wire();
+        self.put(HOST_LABEL);
+        self.put(&label);
+        // Labels have one length: behind the base's own one N begins.
+        self.pointer(QUESTION_OFFSET + label.len() as u16);
+    }
+
     /// Any name, ended by a pointer where the base allows it.
     fn name(&mut self, name: &OwnerName, base: Base<'_>) {
         let mut rest = name.wire();
@@ -217,6 +232,7 @@ impl Records {
         match owner {
             Owner::Base => self.pointer(QUESTION_OFFSET),
             Owner::Below(labels) => self.below_base(labels),
+            Owner::HostBeside(label) => self.host_beside(label),
         }
         self.put(&rtype.to_be_bytes());
         self.put(&CLASS_IN.to_be_bytes());
@@ -314,7 +330,7 @@ mod tests {
         let message = read(
             &asked,
             0,
-            &label_referral(Ipv4Addr::new(203, 0, 113, 7), 60),
+            &label_referral(&label, Ipv4Addr::new(203, 0, 113, 7), 60),
         );
         assert_eq!(
             message.authorities[0].to_string(),

@@ -19,11 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config::{Config, Node},
-    kernel::attach::Mode,
-    probe::Report,
-};
+use crate::{config::Node, probe::Report};
 
 /// Where the sockets stand.
 const DIRECTORY: &str = "/run/dglb";
@@ -33,8 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The daemon's part of `dglb stats`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Status {
-    /// How the program runs at each interface.
-    pub interfaces: BTreeMap<String, String>,
     /// Answers by the sockets, by row.
     pub user: BTreeMap<String, u64>,
     /// Sites as the probes see them.
@@ -62,17 +56,8 @@ pub struct SiteStatus {
 
 impl Status {
     /// What is so now.
-    pub fn new(
-        _config: &Config,
-        modes: &BTreeMap<String, Mode>,
-        report: &Report,
-        counted: &Counters,
-    ) -> Self {
+    pub fn new(report: &Report, counted: &Counters) -> Self {
         Self {
-            interfaces: modes
-                .iter()
-                .map(|(interface, mode)| (interface.clone(), mode.name().to_owned()))
-                .collect(),
             user: Counter::ALL
                 .iter()
                 .filter(|counter| counter.kind() == Kind::Answered)

@@ -7,7 +7,7 @@ mod spoil;
 
 use std::net::Ipv4Addr;
 
-use dglb_user::config::Role;
+use dglb_user::config::{Form, Role};
 
 pub use self::{message::Message, packet::Packet};
 use crate::{
@@ -29,7 +29,9 @@ pub struct Frame {
 pub struct Frames {
     random: Random,
     node: Ipv4Addr,
-    /// Names to ask for, in wire form; all kinds about equally often.
+    /// Names whose answers are ready, in wire form: asked for most of the time.
+    ready: Vec<Vec<u8>>,
+    /// All names that matter, by kind; each kind as often as another.
     names: Vec<Vec<Vec<u8>>>,
 }
 
@@ -39,6 +41,7 @@ impl Frames {
         Self {
             random: Random(seed),
             node: model.config.node.addresses[0],
+            ready: ready(model),
             names: names(model),
         }
     }
@@ -46,8 +49,12 @@ impl Frames {
     /// A message as a resolver sends it.
     pub fn message(&mut self) -> Message {
         let random = &mut self.random;
-        let kind = random.pick(&self.names);
-        let mut name = random.pick(&kind).clone();
+        let mut name = if random.below(4) < 3 {
+            random.pick(&self.ready)
+        } else {
+            let kind = random.pick(&self.names);
+            random.pick(&kind)
+        };
         if random.one_in(4) {
             name = with_labels_before(random, &name);
         }
@@ -66,9 +73,9 @@ impl Frames {
 impl Iterator for Frames {
     type Item = Frame;
 
-    /// Six of ten are sound.
+    /// Seven of ten are sound.
     fn next(&mut self) -> Option<Frame> {
-        if self.random.below(10) < 6 {
+        if self.random.below(10) < 7 {
             return Some(Frame {
                 about: "sound".to_owned(),
                 octets: self.packet().octets(),
@@ -76,6 +83,37 @@ impl Iterator for Frames {
         }
         Some(spoil::frame(self))
     }
+}
+
+/// The names that a node has ready answers for: N in form R; in form C N at a DNS-B, and the names of
+/// known labels.
+fn ready(model: &Model) -> Vec<Vec<u8>> {
+    let (services, labels): (Vec<_>, Vec<_>) = match &model.config.role {
+        Role::DnsB(node) => (
+            (node.services.iter())
+                .map(|service| (service.name.clone(), service.form, true))
+                .collect(),
+            node.dns_lbs.iter().map(|lb| lb.label).collect(),
+        ),
+        Role::DnsLb(node) => (
+            (node.services.iter().zip(&model.rankings))
+                .filter(|(_, ranking)| ranking.is_some())
+                .map(|(service, _)| (service.name.clone(), service.form, false))
+                .collect(),
+            vec![node.label],
+        ),
+    };
+    let mut names = Vec::new();
+    for (name, form, has_alias) in services {
+        if form == Form::Referral || has_alias {
+            names.push(name.wire().to_vec());
+        }
+        if form == Form::Cname {
+            let below = labels.iter().map(|label| name.child(label.characters()));
+            names.extend(below.map(|name| name.wire().to_vec()));
+        }
+    }
+    names
 }
 
 /// The names that matter to a node, by kind.

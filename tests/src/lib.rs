@@ -6,6 +6,7 @@ use std::{
     io::{self, Write as _},
 };
 
+pub mod bench;
 pub mod demo;
 pub mod frames;
 pub mod lab;

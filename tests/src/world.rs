@@ -9,8 +9,8 @@ use std::{
 
 use dglb_user::{
     config::{
-        BService, Config, Datapath, DnsB, DnsLb, DnsLbNode, Form, LbService, Limit, Node, Probe,
-        Rate, ResolverSource, Role, Site, Soa, Zone,
+        BService, Config, Datapath, DnsB, DnsLb, DnsLbNode, Form, LbService, Limit,
+        MAX_BALANCED_NAME, Node, Probe, Rate, ResolverSource, Role, Site, Soa, Zone,
     },
     label::Label,
     name::OwnerName,
@@ -54,7 +54,8 @@ pub fn label(index: usize) -> Label {
 /// A well-formed label that no node has.
 pub const UNKNOWN_LABEL: &str = "lb0000000000000";
 
-/// A DNS-B with form R at `www.g.foo.com` and `api.v1.g.foo.com`, form C at `shop.foo.com`.
+/// A DNS-B with form R at `www.g.foo.com`, `api.v1.g.foo.com`, a name of 29 labels and one of as many
+/// octets as are allowed; form C at `shop.foo.com`.
 pub fn dns_b() -> Model {
     let role = Role::DnsB(DnsB {
         map_listen: "127.0.0.1:5353".parse().expect("an address"),
@@ -72,6 +73,8 @@ pub fn dns_b() -> Model {
             b_service("www.g.foo.com", 0, Form::Referral),
             b_service("shop.foo.com", 1, Form::Cname),
             b_service("api.v1.g.foo.com", 0, Form::Referral),
+            b_service(&format!("{}g.foo.com", "d.".repeat(26)), 0, Form::Referral),
+            b_service(&longest("g.foo.com"), 0, Form::Referral),
         ],
     });
     Model {
@@ -83,12 +86,15 @@ pub fn dns_b() -> Model {
 }
 
 /// A DNS-LB with form R at `www.g.foo.com` (two families), form C at `shop.foo.com` (IPv4 only), a
-/// service that was not measured yet, and one whose SOA is too large to be kept ready.
+/// service that was not measured yet, one whose SOA is too large to be kept ready, one whose SOA is so
+/// large that a long question with it is more than 512 octets, and form C at the longest name.
 pub fn dns_lb() -> Model {
     let both = [("frankfurt", true), ("tokyo", true), ("boston", false)];
     let long = [63, 63, 63, 55].map(|len| "x".repeat(len)).join(".");
     let mut large = lb_service("large.g.foo.com", Form::Referral, &[("frankfurt", false)]);
     (large.soa.mname, large.soa.rname) = (name(&long), name(&long.replace('x', "y")));
+    let mut sizable = lb_service("sizable.g.foo.com", Form::Referral, &[("tokyo", true)]);
+    sizable.soa.mname = name(&[60, 60, 60, 50].map(|len| "x".repeat(len)).join("."));
     let role = Role::DnsLb(DnsLb {
         address: DNS_LB,
         label: label(0),
@@ -101,14 +107,57 @@ pub fn dns_lb() -> Model {
             lb_service("shop.foo.com", Form::Cname, &[("boston", false)]),
             lb_service("new.g.foo.com", Form::Referral, &both),
             large,
+            sizable,
+            lb_service(&longest("foo.com"), Form::Cname, &[("tokyo", true)]),
         ],
     });
     Model {
         config: config(NODES[0].0, DNS_LB, role),
         resolvers: BTreeMap::new(),
         silent: BTreeSet::new(),
-        rankings: vec![Some(vec![1, 2, 0]), Some(vec![0]), None, Some(vec![0])],
+        rankings: vec![
+            Some(vec![1, 2, 0]),
+            Some(vec![0]),
+            None,
+            Some(vec![0]),
+            Some(vec![0]),
+            Some(vec![0]),
+        ],
     }
+}
+
+/// The same node with a hundred services more, all of form R: more groups than one page of rankings
+/// holds.
+pub fn with_many_services(mut model: Model) -> Model {
+    for index in 0..100 {
+        let service = format!("s{index}.g.foo.com");
+        match &mut model.config.role {
+            Role::DnsB(node) => node.services.push(BService {
+                referral_ttl: 1000 + index,
+                ..b_service(&service, 0, Form::Referral)
+            }),
+            Role::DnsLb(node) => {
+                let mut service = lb_service(&service, Form::Referral, &[("tokyo", true)]);
+                service.answer_ttl = 1000 + index;
+                node.services.push(service);
+                model.rankings.push(Some(vec![0]));
+            }
+        }
+    }
+    model
+}
+
+/// The longest balanced name below `zone`.
+fn longest(zone: &str) -> String {
+    let mut left = MAX_BALANCED_NAME - name(zone).wire().len();
+    let mut labels = Vec::new();
+    while left > 1 {
+        let len = (left - 1).min(62);
+        labels.push("z".repeat(len));
+        left -= 1 + len;
+    }
+    labels.push(zone.to_owned());
+    labels.join(".")
 }
 
 fn config(node_name: &str, address: Ipv4Addr, role: Role) -> Config {

@@ -74,6 +74,9 @@ fn the_question_is_echoed_letter_for_letter_and_names_follow_it() {
             asked[12..],
             "type {qtype}"
         );
+        // The first owner name is a pointer to the question's, ready answer or composed.
+        let owner = &answered.octets[asked.len()..asked.len() + 2];
+        assert_eq!(owner, [0xc0, 12], "type {qtype}");
         let message = Message::from_vec(&answered.octets).expect("readable");
         for record in message.answers.iter().chain(&message.authorities) {
             assert_eq!(record.name.to_ascii(), "wWw.g.fOO.com.", "type {qtype}");
@@ -114,7 +117,7 @@ fn opt_is_answered_by_opt_and_by_nothing_in_it() {
         );
         assert!(edns.options().as_ref().is_empty());
     }
-    // §6.1.1: "Lack of presence of an OPT record in a request MUST be taken as an indication that the
+    // §7: "Lack of presence of an OPT record in a request MUST be taken as an indication that the
     // requestor does not implement any part of this specification".
     let (_, message) = response(&query([0, 0], NAME, A, &[]));
     assert_eq!(message.edns, None);
@@ -305,7 +308,7 @@ fn large(opt: Option<u16>, transport: Transport) -> (Message, usize) {
 
 #[test]
 fn what_does_not_fit_is_truncated_to_question_and_opt() {
-    // RFC 6891 §6.2.5: "Values lower than 512 MUST be treated as equal to 512."
+    // RFC 6891 §6.2.3: "Values lower than 512 MUST be treated as equal to 512."
     for payload in [None, Some(0), Some(511), Some(512), Some(540)] {
         let (message, octets) = large(payload, Transport::Udp);
         assert!(message.metadata.truncation && octets < 100, "{payload:?}");
@@ -331,14 +334,13 @@ fn by_tcp_nothing_is_truncated() {
     }
 }
 
-/// A referral for the longest name: question and records together are more than 512 octets only if
-/// the records are many, so the limit is tried where it bites.
 #[test]
-fn a_referral_is_whole_or_truncated_never_without_its_glue() {
+fn a_referral_of_form_r_always_fits() {
+    // RFC 9471 §3.1: glue that does not fit means TC. For these names it never comes to that.
     let model = world::dns_b();
     let answerer = answerer(&model);
     let mut frames = Frames::new(&model, 11);
-    let mut referrals = 0;
+    let (mut referrals, mut longest) = (0, 0);
     for _ in 0..4000 {
         let asked = frames.message().octets();
         let answered = answerer.answer_message(&asked, RESOLVER_2, Transport::Udp);
@@ -346,11 +348,38 @@ fn a_referral_is_whole_or_truncated_never_without_its_glue() {
             continue;
         };
         let message = Message::from_vec(&answered.octets).expect("readable");
-        let whole = (message.authorities.len(), message.additionals.len()) == (1, 1);
-        assert!(whole != message.metadata.truncation);
+        let sections = (message.authorities.len(), message.additionals.len());
+        assert_eq!((sections, message.metadata.truncation), ((1, 1), false));
+        longest = longest.max(answered.octets.len());
         referrals += 1;
     }
-    assert!(referrals > 500, "only {referrals} referrals");
+    assert!(
+        referrals > 500 && longest > 300,
+        "{referrals}, {longest} octets"
+    );
+}
+
+#[test]
+fn the_longest_name_leaves_room_for_label_and_host() {
+    // 236 octets, and 16 and 3 before them: 255, the most that a name may have (RFC 1035 §2.3.4).
+    let model = world::dns_lb();
+    let services = match &model.config.role {
+        dglb_user::config::Role::DnsLb(node) => &node.services,
+        dglb_user::config::Role::DnsB(_) => unreachable!("a DNS-LB"),
+    };
+    let n = &services.last().expect("services").name;
+    assert_eq!(n.wire().len(), 236);
+    let m = n.child(world::label(0).characters());
+    let host = m.child(b"ns");
+    let cases = [
+        (&m, 2, Counter::LbApex),
+        (&host, 1, Counter::LbHost),
+        (&host, 28, Counter::LbHost),
+    ];
+    for (name, qtype, row) in cases {
+        let (counter, _) = response(&query([0, 0], name.wire(), [0, qtype, 0, 1], &[]));
+        assert_eq!(counter, row, "type {qtype}");
+    }
 }
 
 #[test]

@@ -170,7 +170,10 @@ const COMPLAINTS: [&str; 7] = [
 
 impl Answer {
     fn judge(&self, output: &str) -> Result<()> {
-        let lower = output.to_lowercase();
+        // That is said of every authoritative server, and true.
+        let lower = output
+            .to_lowercase()
+            .replace("warning: recursion requested but not available", "");
         for complaint in COMPLAINTS {
             ensure!(!lower.contains(complaint), "it complains:\n{output}");
         }
@@ -332,12 +335,12 @@ fn a_second_chain_waits_for_its_turn() -> Result<()> {
                 demo_binary: Path::new(env!("CARGO_BIN_EXE_dglb-demo")),
                 minimisation: Minimisation::Unchanged,
             };
-            Chain::start(options, |step| {
-                told.send(step.to_owned()).unwrap_or_default()
+            Chain::start(options, |progress| {
+                told.send(format!("{progress:?}")).unwrap_or_default();
             })
         });
         let step = waits.recv_timeout(Duration::from_secs(60))?;
-        assert!(step.contains("waiting for its end"), "{step}");
+        assert!(step.starts_with("Waiting"), "{step}");
         wait::until("the first chain is whole", Duration::from_secs(5), || {
             first.check_ready()
         })?;

@@ -1,7 +1,12 @@
 //! What stands at the other end of the wire in the lab and the benchmark: a program that passes
 //! everything (XDP_TX frames reach a veth peer only if it has an XDP program too), the bare
-//! reflector that answers are measured against, and a counter of what comes back.
+//! reflector that answers are measured against, and the benchmark's generator and checker.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+
+// Not `lab/main.rs`, nor `bench.rs` beside this file: cargo would take either for one more program.
+#[cfg(target_arch = "bpf")]
+#[path = "lab/bench.rs"]
+mod bench;
 
 #[cfg(target_arch = "bpf")]
 mod programs {

@@ -89,7 +89,7 @@ impl<'a> Query<'a> {
         Some(query)
     }
 
-    /// The largest response by UDP (RFC 6891 §6.2.3 to §6.2.5).
+    /// The largest response by UDP (RFC 6891 §6.2.3).
     pub(super) fn udp_limit(&self) -> usize {
         usize::from(self.edns.map_or(PLAIN_PAYLOAD_SIZE, |edns| {
             edns.payload.clamp(PLAIN_PAYLOAD_SIZE, OUR_PAYLOAD_SIZE)
@@ -113,24 +113,26 @@ impl<'a> Query<'a> {
             return Err(ResponseCode::FormErr);
         }
         for _ in 0..authorities {
-            reader.record().ok_or(ResponseCode::FormErr)?;
+            let head = reader.record_head().ok_or(ResponseCode::FormErr)?;
+            reader.take(head.rdata_len).ok_or(ResponseCode::FormErr)?;
         }
         let mut options: &[u8] = &[];
         for _ in 0..additionals {
-            let record = reader.record().ok_or(ResponseCode::FormErr)?;
-            if record.rtype != TYPE_OPT {
+            let head = reader.record_head().ok_or(ResponseCode::FormErr)?;
+            let is_second = self.edns.is_some();
+            if head.rtype == TYPE_OPT && !is_second {
+                // Kept before its options are looked at: RFC 6891 §7 wants OPT in the response also
+                // where something is wrong with the query's.
+                self.edns = Some(Edns::of(&head));
+            }
+            let rdata = reader.take(head.rdata_len).ok_or(ResponseCode::FormErr)?;
+            if head.rtype != TYPE_OPT {
                 continue;
             }
-            if self.edns.is_some() || !record.owned_by_root {
+            if is_second || !head.owned_by_root {
                 return Err(ResponseCode::FormErr);
             }
-            let [_extended_rcode, version, flags, _] = record.ttl;
-            self.edns = Some(Edns {
-                payload: record.class,
-                version,
-                dnssec_ok: flags & 0x80 != 0,
-            });
-            options = record.rdata;
+            options = rdata;
         }
         if reader.at != message.len() {
             return Err(ResponseCode::FormErr);
@@ -197,13 +199,24 @@ fn are_options(mut rdata: &[u8]) -> bool {
     true
 }
 
-/// A resource record that is looked at no further.
-struct Record<'a> {
+impl Edns {
+    fn of(head: &RecordHead) -> Self {
+        let [_extended_rcode, version, flags, _] = head.ttl;
+        Self {
+            payload: head.class,
+            version,
+            dnssec_ok: flags & 0x80 != 0,
+        }
+    }
+}
+
+/// What stands before a record's data (RFC 1035 §4.1.3).
+struct RecordHead {
     owned_by_root: bool,
     rtype: u16,
     class: u16,
     ttl: [u8; 4],
-    rdata: &'a [u8],
+    rdata_len: usize,
 }
 
 struct Reader<'a> {
@@ -246,7 +259,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn record(&mut self) -> Option<Record<'a>> {
+    fn record_head(&mut self) -> Option<RecordHead> {
         let start = self.at;
         loop {
             match self.take(1)?[0] {
@@ -265,17 +278,12 @@ impl<'a> Reader<'a> {
                 _ => return None,
             }
         }
-        let owned_by_root = self.message[start] == 0;
-        let rtype = self.word()?;
-        let class = self.word()?;
-        let ttl = self.take(4)?.try_into().ok()?;
-        let len = self.word()?;
-        Some(Record {
-            owned_by_root,
-            rtype,
-            class,
-            ttl,
-            rdata: self.take(usize::from(len))?,
+        Some(RecordHead {
+            owned_by_root: self.message[start] == 0,
+            rtype: self.word()?,
+            class: self.word()?,
+            ttl: self.take(4)?.try_into().ok()?,
+            rdata_len: usize::from(self.word()?),
         })
     }
 }

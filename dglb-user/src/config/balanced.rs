@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use dglb_common::layout::MAX_LABEL_COUNTS;
+
 use super::{
     Form, MAX_BALANCED_NAME,
     error::ErrorKind,
@@ -11,10 +13,6 @@ use super::{
     value::Value,
 };
 use crate::name::OwnerName;
-
-/// How many different label counts the balanced names of a node may have: each costs the kernel one
-/// look-up a query.
-const MAX_LABEL_COUNTS: usize = 8;
 
 /// Reads `name`.
 pub(super) fn name(table: &mut Table<'_>) -> Option<Found<OwnerName>> {

@@ -62,6 +62,7 @@ fn judge(config: &Config, facts: &Facts) -> Vec<MachineError> {
         check_kernel(facts, &mut errors);
         check_bpffs(config, facts, &mut errors);
         missing_rights.extend((!facts.may_bpf).then_some("CAP_BPF"));
+        missing_rights.extend((!facts.may_perfmon).then_some("CAP_PERFMON"));
         missing_rights.extend((!facts.may_net_admin).then_some("CAP_NET_ADMIN"));
     }
     missing_rights.extend((!facts.may_bind).then_some("CAP_NET_BIND_SERVICE"));

@@ -19,6 +19,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError},
     programs::{ProgramError, Xdp},
 };
+use aya_log::EbpfLogger;
 use dglb_common::{
     counters::Counters,
     layout::{MAX_RESOLVERS, ResolverKey, ResolverValue, VantageValue},
@@ -60,6 +61,9 @@ pub enum KernelError {
     /// The object could not be loaded.
     #[error("the maps could not be made: {0}")]
     Load(#[from] aya::EbpfError),
+    /// The program's log can't be read.
+    #[error("the program's log: {0}")]
+    Log(#[from] aya_log::Error),
     /// The program was not accepted.
     #[error("the program was not accepted: {0}")]
     Program(#[from] ProgramError),
@@ -109,6 +113,7 @@ pub struct Kernel {
     ebpf: Ebpf,
     /// The inner maps of `rankings`, page by page.
     pages: Vec<Array<MapData, u64>>,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 impl Kernel {
@@ -126,8 +131,10 @@ impl Kernel {
             Role::DnsLb(_) => 1,
         };
         let at_least_one = |len: usize| len.max(1) as u32;
+        let log_level = log_level();
         let mut loader = EbpfLoader::new();
         loader
+            .override_global(aya_log::LEVEL, &log_level, true)
             .map_max_entries("names", at_least_one(tables.names.len()))
             .map_max_entries("labels", at_least_one(tables.labels.len()))
             .map_max_entries("resolvers_v4", resolvers)
@@ -149,7 +156,11 @@ impl Kernel {
             .ok_or(KernelError::Missing(PROGRAM))?
             .try_into()?;
         program.load()?;
-        let mut kernel = Self { ebpf, pages };
+        let log = match log_level {
+            0 => None,
+            _ => Some(EbpfLogger::init(&mut ebpf)?),
+        };
+        let mut kernel = Self { ebpf, pages, log };
         set(
             &mut array(&mut kernel.ebpf, "heartbeat")?,
             "heartbeat",
@@ -202,6 +213,12 @@ impl Kernel {
             .map("counters")
             .ok_or(KernelError::Missing("counters"))?;
         read::sum_of_counters(map)
+    }
+
+    /// The program's own log, once, if it has one: at level trace, of every frame that is not
+    /// answered.
+    pub fn take_log(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
+        self.log.take()
     }
 
     /// Pins one of the maps.
@@ -312,6 +329,16 @@ fn set<V: Pod>(
     array
         .set(index as u32, value, 0)
         .map_err(|source| KernelError::Table { table, source })
+}
+
+/// The level of the program's own log: none, or trace where the daemon's is so. The verifier removes
+/// what is below it, so that no log costs nothing.
+fn log_level() -> u8 {
+    if tracing::enabled!(tracing::Level::TRACE) {
+        aya_log::Level::Trace as u8
+    } else {
+        0
+    }
 }
 
 /// The clock that the program reads: `bpf_ktime_get_coarse_ns` is CLOCK_MONOTONIC_COARSE.

@@ -1,14 +1,14 @@
 //! Builds the tables of a node from its configuration, whole, before it serves.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::Ipv4Addr,
 };
 
 use dglb_common::{
     layout::{
         Answer, AnswerRef, DnsLbValue, KIND_CNAME, KIND_NODATA, KIND_NXDOMAIN, KIND_REFERRAL,
-        KINDS, LimitPrefix, LimitRate, MAX_LIMIT_PREFIXES, MAX_NAME_LABELS, NameKey, NameRole,
+        KINDS, LimitPrefix, LimitRate, MAX_LABEL_COUNTS, MAX_LIMIT_PREFIXES, NameKey, NameRole,
         NameValue, NameWord, Origin, RANKING_PAGE, ResolverKey, ResolverValue, Secret, Settings,
         VantageState, VantageValue, ranking_place,
     },
@@ -53,7 +53,7 @@ pub struct Built {
 
 /// Builds the tables.
 ///
-/// A DNS-LB's rankings of addresses are left empty: [`super::rank`] fills them.
+/// A DNS-LB's rankings of addresses are left empty: [`super::first_ranking`] fills them.
 pub fn build(config: &Config, secret: Secret, restored: &Restored) -> Built {
     match &config.role {
         Role::DnsB(dns_b) => Built {
@@ -91,7 +91,8 @@ fn dns_b_tables(config: &Config, dns_b: &DnsB, secret: Secret, restored: &Restor
             if cname {
                 let alias = builder.answer(ready::cname(&node.label, ttl));
                 builder.rank(vantage, group, KIND_CNAME, alias);
-                let referral = builder.answer(ready::label_referral(node.address, ttl));
+                let referral =
+                    builder.answer(ready::label_referral(&node.label, node.address, ttl));
                 builder.rank(vantage, group, KIND_REFERRAL, referral);
             } else {
                 let referral = builder.answer(ready::referral(&node.label, node.address, ttl));
@@ -192,12 +193,14 @@ struct Builder {
     tables: Tables,
     /// Answers by content, so that equal ones share a slot.
     interned: HashMap<Vec<u8>, AnswerRef>,
+    label_counts: BTreeSet<u8>,
 }
 
 impl Builder {
     fn new(config: &Config, secret: Secret, vantages: usize, groups: usize) -> Self {
         let pages = (groups * KINDS).div_ceil(RANKING_PAGE).max(1);
         let mut settings = Settings {
+            label_counts: [u8::MAX; MAX_LABEL_COUNTS],
             pages_per_vantage: pages as u32,
             max_stale_ns: config.node.max_stale.as_nanos().min(u64::MAX.into()) as u64,
             ..limits(&config.limit)
@@ -216,14 +219,18 @@ impl Builder {
         Self {
             tables,
             interned: HashMap::new(),
+            label_counts: BTreeSet::new(),
         }
     }
 
     fn name(&mut self, name: &OwnerName, role: NameRole, group: u32, service: usize) {
         let hash = name::hash(&self.tables.secret, name.wire()).expect("an owner name is a name");
         let labels = name.label_count();
-        if labels <= MAX_NAME_LABELS {
-            self.tables.settings.label_counts |= 1 << labels;
+        self.label_counts.insert(labels as u8);
+        // The configuration allows no more counts than there are places.
+        let places = self.tables.settings.label_counts.iter_mut();
+        for (place, count) in places.zip(&self.label_counts) {
+            *place = *count;
         }
         self.tables.names.insert(
             NameKey {

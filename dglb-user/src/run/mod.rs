@@ -69,16 +69,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tables,
         sites,
         data_path,
-        modes,
         counted_before,
+        kernel_log,
     } = node::put_in_service(&config, &rankings)?;
     let tables = Arc::new(RwLock::new(tables));
+    tasks.read_kernel_log(kernel_log)?;
     let counters = tasks.answer(&config, &tables, sockets);
     tasks.publish(&config, &tables, sites, data_path, events, {
         let counters = Arc::clone(&counters);
         move || counters.snapshot().plus(&counted_before)
     });
-    tasks.tell_status(&config, modes, probes.report(), move || {
+    tasks.tell_status(&config, probes.report(), move || {
         counters.snapshot().plus(&counted_before)
     });
     tasks.map_protocol(&config, listener, event_sender).await?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::anyhow;
+use aya_log::EbpfLogger;
 use dglb_common::{counters::Counters, layout::Secret};
 
 use crate::{
@@ -32,10 +33,10 @@ pub struct Served {
     pub sites: Vec<Vec<SiteAnswers>>,
     /// Where changes go.
     pub data_path: Box<dyn DataPath>,
-    /// How the program runs at each interface; empty in user space.
-    pub modes: BTreeMap<String, Mode>,
     /// What earlier runs answered by their sockets.
     pub counted_before: Counters,
+    /// The kernel program's own log, at level trace.
+    pub kernel_log: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
 /// Builds the tables, with what an earlier run left, and puts them in service.
@@ -45,14 +46,18 @@ pub struct Served {
 pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     match config.node.datapath {
         Datapath::Userspace => {
+            // A program from before would go on answering from tables that nobody keeps.
+            if Pins::of(&config.node).remove()? {
+                tracing::info!("the kernel program of an earlier run is detached");
+            }
             let (tables, sites) = tables(config, new_secret()?, &Restored::default(), rankings);
             tracing::info!("datapath userspace: all is answered by sockets");
             Ok(Served {
                 tables,
                 sites,
                 data_path: Box::new(InMemory),
-                modes: BTreeMap::new(),
                 counted_before: Counters::default(),
+                kernel_log: None,
             })
         }
         Datapath::Xdp => in_kernel(config, rankings),
@@ -68,11 +73,12 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         None => new_secret()?,
     };
     let (tables, sites) = tables(config, secret, &before.restored(), rankings);
-    let (kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
+    let (mut kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
         if is_first {
             pins.discard();
         }
     })?;
+    let kernel_log = kernel.take_log();
     for (interface, mode) in &modes {
         tracing::info!(interface, mode = mode.name(), "XDP program in service");
     }
@@ -83,8 +89,8 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         tables,
         sites,
         data_path: Box::new(kernel),
-        modes,
         counted_before: before.user,
+        kernel_log,
     })
 }
 

@@ -1,14 +1,16 @@
 //! The tasks of a running node: each takes the token, stops when asked, and is joined.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, RwLock},
 };
 
 use anyhow::Context as _;
+use aya_log::EbpfLogger;
 use dglb_common::counters::Counters;
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -20,7 +22,6 @@ use crate::{
     answer::Answerer,
     config::{Config, DnsB, DnsLb, Role},
     control::Event,
-    kernel::attach::Mode,
     listen::{self, Sockets, UserCounters},
     map_protocol::{self, Identity, NodeName},
     probe::{self, Report},
@@ -126,6 +127,34 @@ impl Tasks {
         counters
     }
 
+    /// Starts to pass on what the kernel program logs.
+    ///
+    /// # Errors
+    /// The runtime can't watch the ring buffer.
+    pub fn read_kernel_log(
+        &mut self,
+        log: Option<EbpfLogger<&'static dyn log::Log>>,
+    ) -> anyhow::Result<()> {
+        let Some(log) = log else {
+            return Ok(());
+        };
+        // SAFETY: the log owns the ring buffer's descriptor, always the same, for as long as it lives.
+        let mut log = unsafe { AsyncFd::register_with_interest(log, Interest::READABLE) }?;
+        let stop = self.stop.clone();
+        self.running.spawn(async move {
+            loop {
+                let mut guard = tokio::select! {
+                    () = stop.cancelled() => return,
+                    Ok(guard) = log.readable_mut() => guard,
+                    else => return,
+                };
+                guard.get_inner_mut().flush();
+                guard.clear_ready();
+            }
+        });
+        Ok(())
+    }
+
     /// Starts the publisher.
     pub fn publish(
         &mut self,
@@ -144,8 +173,7 @@ impl Tasks {
     /// Starts to tell `dglb stats` what only the daemon knows.
     pub fn tell_status(
         &mut self,
-        config: &Arc<Config>,
-        modes: BTreeMap<String, Mode>,
+        config: &Config,
         report: watch::Receiver<Report>,
         counted: impl Fn() -> Counters + Send + Sync + 'static,
     ) {
@@ -156,8 +184,7 @@ impl Tasks {
                 return;
             }
         };
-        let config = Arc::clone(config);
-        let now = move || status::Status::new(&config, &modes, &report.borrow(), &counted());
+        let now = move || status::Status::new(&report.borrow(), &counted());
         self.running
             .spawn(status::serve(listener, now, self.stop.clone()));
     }

@@ -25,7 +25,7 @@ const ASK_ON: Duration = Duration::from_secs(6);
 const SITE_LIMIT: Duration = Duration::from_secs(15);
 /// When a resolver must have been led elsewhere: the lease, the referral's TTL, and as long as a
 /// resolver may wait for a name server that is silent.
-const DNS_LB_LIMIT: Duration = Duration::from_secs(40);
+const DNS_LB_LIMIT: Duration = Duration::from_secs(60);
 
 /// The best site of the first ISP dies: its process is killed and its interface goes down. Asked is
 /// the ISP's DNS-LB itself.

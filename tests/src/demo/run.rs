@@ -17,7 +17,7 @@ use super::{
     watch::Watch,
 };
 use crate::lab::{
-    chain::{Chain, Isp, Options},
+    chain::{Chain, Isp, Options, Progress},
     client::{Client, Observation, SERVICES},
     node::{Node, WWW},
     resolver::Minimisation,
@@ -38,29 +38,39 @@ pub struct Ended {
     pub chain: Chain,
 }
 
-/// Runs the demo; ends the process, and thereby the lab, when it takes longer than `limit`.
+/// Runs the demo; ends the process, and thereby the lab, when it takes longer than `limit` from the
+/// first step of building on.
 ///
 /// # Errors
 /// When the chain cannot be built, or what happens in it cannot be made to happen.
 pub fn run_within(watch: &Watch, limit: Duration) -> Result<Ended> {
-    let _end = end_after(limit);
     thread::scope(|scope| {
         let _stop = watch.stop_when_dropped();
         watch.start_drawing(scope);
-        let ended = run(scope, watch);
+        let ended = run(scope, watch, limit);
         watch.finish();
         ended
     })
 }
 
-fn run<'scope>(scope: &'scope Scope<'scope, '_>, watch: &'scope Watch) -> Result<Ended> {
+fn run<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    watch: &'scope Watch,
+    limit: Duration,
+) -> Result<Ended> {
     let demo_binary = env::current_exe()?;
     let options = Options {
         prefix: "demo",
         demo_binary: &demo_binary,
         minimisation: Minimisation::Unchanged,
     };
-    let mut chain = Chain::start(options, |step| watch.step(step))?;
+    let mut end = None;
+    let mut chain = Chain::start(options, |progress| {
+        if let Progress::Step(_) = progress {
+            end.get_or_insert_with(|| end_after(limit));
+        }
+        watch.progress(progress);
+    })?;
     let clients: Vec<_> = chain
         .isps
         .iter()
@@ -73,6 +83,7 @@ fn run<'scope>(scope: &'scope Scope<'scope, '_>, watch: &'scope Watch) -> Result
         ..Report::default()
     };
     ask_for_what_is_not_there(watch, &clients)?;
+    watch.linger();
     watch.show();
     report.events.push(site_dies(watch, &mut chain)?);
     watch.show();
@@ -80,6 +91,7 @@ fn run<'scope>(scope: &'scope Scope<'scope, '_>, watch: &'scope Watch) -> Result
         .events
         .push(dns_lb_falls_silent(watch, &chain, &clients[0])?);
 
+    watch.linger();
     let stats = nodes(&chain)
         .iter()
         .map(Node::stats)

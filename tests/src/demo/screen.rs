@@ -55,6 +55,18 @@ impl Screen {
         }
     }
 
+    /// Something is waited for before building.
+    pub fn waiting(&mut self, view: &View) {
+        if !self.live {
+            self.print(&format!(
+                "{} {}\n",
+                clock(view.started.elapsed()),
+                view.waiting
+            ));
+        }
+        self.redraw(view);
+    }
+
     /// A step of building begins.
     pub fn step(&mut self, view: &View) {
         if let (false, Some(step)) = (self.live, view.steps.last()) {
@@ -149,6 +161,7 @@ impl Screen {
     fn headline(&self, view: &View, columns: usize) -> String {
         let elapsed = view.started.elapsed();
         let text = match view.phase.as_str() {
+            "" if !view.waiting.is_empty() => &view.waiting,
             "" => "building the lab",
             phase => phase,
         };
@@ -282,6 +295,7 @@ mod tests {
         View {
             started: Instant::now(),
             steps: Vec::new(),
+            waiting: String::new(),
             phase: "a long phase ".repeat(20),
             milestones: vec![Milestone {
                 at: Duration::from_secs(65),

@@ -12,6 +12,7 @@ use std::{
 
 use super::screen::Screen;
 use crate::lab::{
+    chain::Progress,
     client::{Client, Observation, SERVICES, Service},
     node::{Node, Stats},
 };
@@ -19,6 +20,7 @@ use crate::lab::{
 const REDRAW: Duration = Duration::from_millis(200);
 const ASK: Duration = Duration::from_millis(500);
 const COUNT: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(3);
 /// How soon a thread sees that the demo ends.
 const NAP: Duration = Duration::from_millis(50);
 
@@ -29,6 +31,8 @@ pub struct View {
     pub started: Instant,
     /// The steps of building, with the time that each took; the last one may be under way.
     pub steps: Vec<Step>,
+    /// What is waited for before anything is built.
+    pub waiting: String,
     /// What happens now.
     pub phase: String,
     /// What has been seen.
@@ -97,6 +101,7 @@ impl Watch {
             view: Mutex::new(View {
                 started: Instant::now(),
                 steps: Vec::new(),
+                waiting: String::new(),
                 phase: String::new(),
                 milestones: Vec::new(),
                 clients: Vec::new(),
@@ -112,14 +117,26 @@ impl Watch {
         self.lock().clone()
     }
 
+    /// Says how the chain's start comes along.
+    pub fn progress(&self, progress: Progress<'_>) {
+        match progress {
+            Progress::Waiting(text) => {
+                self.lock().waiting = text.into();
+                self.screen().waiting(&self.view());
+            }
+            Progress::Step(text) => self.step(text),
+        }
+    }
+
     /// Says what is being built; what was before is done.
-    pub fn step(&self, text: &str) {
+    fn step(&self, text: &str) {
         {
             let mut view = self.lock();
             let began = view.started.elapsed();
             if let Some(last) = view.steps.last_mut() {
                 last.took.get_or_insert(began.saturating_sub(last.began));
             }
+            view.waiting.clear();
             view.steps.push(Step {
                 text: text.into(),
                 began,
@@ -150,6 +167,11 @@ impl Watch {
             view.milestones.push(Milestone { at, ok, text });
         }
         self.screen().milestone(&self.view());
+    }
+
+    /// Leaves people a moment to look, until the tables have been read anew.
+    pub fn linger(&self) {
+        self.rest(LINGER);
     }
 
     /// Shows the tables as they are now, also where there is no live screen.
@@ -188,18 +210,24 @@ impl Watch {
                 let line = self.add_line(&client, service);
                 let client = client.clone();
                 scope.spawn(move || {
-                    while self.rest(ASK) {
+                    loop {
                         let seen = client.observe(&service);
                         self.lock().clients[line].seen = seen.map_err(|error| error.to_string());
+                        if !self.rest(ASK) {
+                            break;
+                        }
                     }
                 });
             }
         }
         scope.spawn(move || {
-            while self.rest(COUNT) {
+            loop {
                 let stats: Vec<_> = nodes.iter().flat_map(Node::stats).collect();
                 if stats.len() == nodes.len() {
                     self.lock().nodes = stats;
+                }
+                if !self.rest(COUNT) {
+                    break;
                 }
             }
         });

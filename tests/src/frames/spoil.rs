@@ -158,8 +158,8 @@ const OF_PACKETS: &[(&str, OfPacket)] = &[
     }),
     ("IPv6", |_, packet| {
         packet.ethernet[12..14].copy_from_slice(&[0x86, 0xdd]);
-        let datagram = 8 + packet.message.len() as u8;
-        packet.ipv4 = vec![0x60, 0, 0, 0, 0, datagram, 17, 64];
+        let [high, low] = (8 + packet.message.len() as u16).to_be_bytes();
+        packet.ipv4 = vec![0x60, 0, 0, 0, high, low, 17, 64];
         packet.ipv4.resize(40, 0x20);
     }),
     ("transport", |random, packet| {

@@ -59,7 +59,7 @@ const SITES: [(&str, Ipv4Addr); 3] = [
     ("tokyo", Ipv4Addr::new(198, 18, 3, 80)),
 ];
 
-/// How many steps [`Chain::start`] tells its `progress`.
+/// How many steps [`Chain::start`] reports.
 pub const STEPS: usize = 5 + ISPS.len();
 
 /// How long the sites may take until all are measured.
@@ -76,6 +76,15 @@ pub struct Options<'a> {
     pub demo_binary: &'a Path,
     /// What the resolvers are told about QNAME minimisation.
     pub minimisation: Minimisation,
+}
+
+/// How the start of a chain comes along.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// Nothing is done before this is over.
+    Waiting(&'a str),
+    /// What is done next.
+    Step(&'a str),
 }
 
 /// The running chain. Fields end in this order.
@@ -129,12 +138,13 @@ pub struct Mirror {
 
 impl Chain {
     /// Builds and starts everything, and waits until the mapping table is filled and every DNS-LB
-    /// has measured every site. `progress` is told each step before it begins.
+    /// has measured every site. `report` is told each step before it begins.
     ///
     /// # Errors
     /// When a part does not start; what there is of the chain is removed.
-    pub fn start(options: Options<'_>, mut progress: impl FnMut(&str)) -> Result<Self> {
-        let turn = wait_for_turn(&mut progress)?;
+    pub fn start(options: Options<'_>, mut report: impl FnMut(Progress<'_>)) -> Result<Self> {
+        let turn = wait_for_turn(&mut report)?;
+        let mut progress = |step: &str| report(Progress::Step(step));
         progress("a router between network namespaces");
         let mut lab = Lab::new(options.prefix)?;
         progress("root server, com server, and the DNS-A of foo.com (NSD)");
@@ -225,10 +235,12 @@ impl Chain {
 }
 
 /// Only one chain runs on a machine: its nodes' control sockets have names, not namespaces.
-fn wait_for_turn(progress: &mut impl FnMut(&str)) -> Result<File> {
+fn wait_for_turn(report: &mut impl FnMut(Progress<'_>)) -> Result<File> {
     let turn = super::turn_file()?;
     if turn.try_lock().is_err() {
-        progress("another chain runs on this machine: waiting for its end");
+        report(Progress::Waiting(
+            "another lab runs on this machine: waiting for its end",
+        ));
         wait::until("the other chain ends", TURN, || Ok(turn.try_lock()?))?;
     }
     Ok(turn)

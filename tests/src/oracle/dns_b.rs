@@ -88,7 +88,8 @@ fn form_c(
         None => service.referral_ttl.min(60),
     };
     let lb = serving(model, node, known.unwrap_or(node.default_dns_lb));
-    let host = below("ns", &cut);
+    // "NS host names: […] ns.L.N in form C; a backup's carry its own label."
+    let host = below("ns", &below(&lb.label.to_string(), &n));
     Expected::referral(Counter::BCLabel, &cut, host, lb.address, ttl)
 }
 

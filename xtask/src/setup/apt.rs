@@ -129,10 +129,11 @@ pub fn install(packages: &[&str], services: &[&str]) -> Result<()> {
 /// `$1` is the units, the rest the command to run. `policy-rc.d` is Debian's means to keep the
 /// installation from starting services (status 101 says "not allowed"). One that was there is put
 /// back, also after Ctrl-C; after a crash that left ours in place, the next run puts it back.
-/// Disabling goes by Debian's own helpers: they work without systemd running, and upgrades of the
-/// package respect it.
+/// Disabling goes by Debian's own helper where it can, which does it for every init system, also
+/// for one that is not running.
 const INSTALL_QUIETLY: &str = r#"
 set -eu
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 services=$1
 shift
 policy=/usr/sbin/policy-rc.d
@@ -153,11 +154,12 @@ printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
 chmod 755 "$policy"
 DEBIAN_FRONTEND=noninteractive "$@"
 for service in $services; do
-    deb-systemd-helper disable "$service" >/dev/null 2>&1 || true
     script=${service%.service}
     if [ -e "/etc/init.d/$script" ]; then
-        update-rc.d "$script" disable >/dev/null 2>&1 || true
-    fi
+        update-rc.d "$script" disable
+    elif command -v systemctl >/dev/null; then
+        systemctl --quiet disable "$service"
+    fi || echo "warning: $service may start at the next boot" >&2
 done
 "#;
 

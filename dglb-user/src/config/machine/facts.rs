@@ -28,6 +28,8 @@ pub(super) struct Facts {
     pub release: String,
     /// Whether BPF programs and maps may be made.
     pub may_bpf: bool,
+    /// Whether a program may compare packet pointers held in variables, as ours does.
+    pub may_perfmon: bool,
     /// Whether XDP programs may be attached.
     pub may_net_admin: bool,
     /// Whether port 53 may be bound.
@@ -56,13 +58,15 @@ impl Facts {
         let held = thread::capabilities(None)
             .map_err(unknown("the rights of this process"))?
             .effective;
-        // CAP_SYS_ADMIN stands for CAP_BPF, as it did before Linux 5.8 split it.
+        // CAP_SYS_ADMIN stands for both, as it did before Linux 5.8 split it.
         let may_bpf = held.intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN);
+        let may_perfmon = held.intersects(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN);
         Ok(Self {
             interfaces,
             own,
             release: system::uname().release().to_string_lossy().into_owned(),
             may_bpf,
+            may_perfmon,
             may_net_admin: held.contains(CapabilitySet::NET_ADMIN),
             may_bind: held.contains(CapabilitySet::NET_BIND_SERVICE) || port_is_free_for_all(),
             bpffs: look_at_bpffs(bpffs).map_err(unknown("the file system at node.bpffs"))?,

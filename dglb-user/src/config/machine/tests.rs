@@ -19,6 +19,7 @@ fn good() -> Facts {
             .into(),
         release: "6.1.0-18-amd64".into(),
         may_bpf: true,
+        may_perfmon: true,
         may_net_admin: true,
         may_bind: true,
         bpffs: Bpffs::Mounted,
@@ -74,10 +75,11 @@ fn a_missing_address_comes_with_the_command_that_adds_it() {
 #[test]
 fn missing_rights_are_named_together() {
     let (_, message) = only_error(&example(), |facts| {
-        (facts.may_bpf, facts.may_net_admin, facts.may_bind) = (false, false, false);
+        (facts.may_bpf, facts.may_perfmon) = (false, false);
+        (facts.may_net_admin, facts.may_bind) = (false, false);
     });
     assert!(
-        message.contains("CAP_BPF, CAP_NET_ADMIN, CAP_NET_BIND_SERVICE"),
+        message.contains("CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_NET_BIND_SERVICE"),
         "{message}"
     );
     let (_, message) = only_error(&example(), |facts| facts.may_net_admin = false);
@@ -133,7 +135,7 @@ fn user_space_needs_neither_bpf_nor_interfaces() {
     facts.interfaces.clear();
     facts.release = "5.10.0".into();
     facts.bpffs = Bpffs::Absent;
-    (facts.may_bpf, facts.may_net_admin) = (false, false);
+    (facts.may_bpf, facts.may_perfmon, facts.may_net_admin) = (false, false, false);
     assert_eq!(judge(&config, &facts), []);
     facts.may_bind = false;
     assert_eq!(judge(&config, &facts).len(), 1);

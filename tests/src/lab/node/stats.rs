@@ -112,12 +112,13 @@ impl Stats {
         self.rows.iter().find(|row| row.row == id)
     }
 
-    /// The sites of a service, best first; those without a rank last.
+    /// The sites of a service (with or without the root's dot), best first; those without a rank
+    /// last.
     pub fn sites_of(&self, service: &str) -> Vec<&Site> {
         let mut sites: Vec<_> = self
             .sites
             .iter()
-            .filter(|site| site.service == service)
+            .filter(|site| site.service.trim_end_matches('.') == service.trim_end_matches('.'))
             .collect();
         sites.sort_by_key(|site| site.rank.unwrap_or(u32::MAX));
         sites

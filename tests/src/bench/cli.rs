@@ -1,0 +1,63 @@
+//! The command line of `dglb-bench`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use super::{Options, measure};
+
+/// Measures answers in XDP against a bare XDP reflector, over a veth pair, on one core
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench", version)]
+struct Arguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Rounds; each runs every measure once, and medians are taken over them [default: 25, with
+    /// --quick 7]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+    /// Fewer and shorter rounds
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Frames of a run, about a tenth of a second: short, so that the runs that are compared meet the
+/// same state of the host.
+const FRAMES: u32 = 500_000;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    let (rounds, frames) = if arguments.quick {
+        (7, FRAMES / 5)
+    } else {
+        (25, FRAMES)
+    };
+    let rounds = arguments.rounds.map_or(rounds, usize::from);
+    let options = Options {
+        rounds,
+        frames,
+        rate: measure::RAISED,
+    };
+    let (reflector, measures) = measure::all()?;
+    let report = super::run(&reflector, &measures, options, |round| {
+        eprintln!("round {} of {rounds}", round + 1);
+    })?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
