@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Node, probe::Report};
+use crate::{config::Node, label::Label, probe::Report};
 
 /// Where the sockets stand.
 const DIRECTORY: &str = "/run/dglb";
@@ -91,9 +91,10 @@ fn sites(report: &Report) -> Vec<SiteStatus> {
     sites
 }
 
-/// The socket of a node.
+/// The socket of a node: named by its label, since a node's name may be longer than a socket's path
+/// (108 octets, unix(7)).
 pub fn path(node: &Node) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{}.sock", node.name))
+    Path::new(DIRECTORY).join(format!("{}.sock", Label::of_node(&node.name)))
 }
 
 /// Binds the node's socket, for root only.

@@ -406,7 +406,7 @@ fn expect_no_traces(rig: &Rig) -> Result<()> {
         node.display(),
         kernel::pins(&pins)
     );
-    let socket = Path::new("/run/dglb").join(format!("{}.sock", rig.node.name()));
+    let socket = rig.node.socket();
     ensure!(!socket.exists(), "{} is there", socket.display());
     Ok(())
 }

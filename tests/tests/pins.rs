@@ -116,8 +116,7 @@ fn unload_takes_all_away_with_the_daemon_running_or_dead() -> Result<()> {
         assert!(said.contains("pins removed"), "{said}");
         expect_nothing_left(&rig)?;
         // What a killed daemon leaves of its socket goes too; that of a living one is its own.
-        let socket = Path::new("/run/dglb").join(format!("{}.sock", rig.node.name()));
-        assert_eq!(socket.exists(), !dies);
+        assert_eq!(rig.node.socket().exists(), !dies);
         let said = unload(&rig.node)?;
         assert!(said.contains("nothing was loaded"), "{said}");
         // The daemon, if there is one, may well run on without the kernel; it is to end in peace.

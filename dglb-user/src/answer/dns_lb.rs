@@ -183,20 +183,19 @@ impl Asked<'_> {
     }
 
     /// `lb-apex`, NS: the set of the referral and no larger TTL, for it takes the referral's place in
-    /// the cache of some resolvers.
+    /// the cache of some resolvers. So it names this node, also where it stands in for another one:
+    /// the other one's name would lead back to what does not answer.
     fn name_servers(&self, writer: &Writer<'_>) -> Response {
-        let apex = &self.delegated.apex;
+        let own = self.service.name.child(self.dns_lb.label.characters());
         let host = match self.service.form {
-            Form::Referral => apex.child(&self.delegated.label[1..]),
-            Form::Cname => apex.child(HOST_LABEL),
+            Form::Referral => own,
+            Form::Cname => own.child(HOST_LABEL),
         };
         let ttl = self.service.referral_ttl.min(self.delegated.ttl_at_most);
-        let address = self.address_of(&self.delegated.label);
-        let additional = address.map(|address| writer.a(&host, ttl, address));
         Response::data(
             Counter::LbApex,
-            vec![writer.ns(apex, ttl, &host)],
-            additional.into_iter().collect(),
+            vec![writer.ns(&self.delegated.apex, ttl, &host)],
+            vec![writer.a(&host, ttl, self.dns_lb.address)],
         )
     }
 

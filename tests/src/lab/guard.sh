@@ -10,8 +10,10 @@ for namespace in $(ls /run/netns 2>/dev/null | grep "^$1-"); do
     [ -z "$processes" ] || kill -KILL $processes 2>/dev/null
     ip netns del "$namespace" 2>/dev/null
 done
-# What a killed `dglb` leaves: the socket of a node whose name holds the lab's.
-rm -f /run/dglb/*"$1".*sock
+# What a killed `dglb` leaves: its socket, which `lab::node` has noted.
+cat "$2"/*/*.socket 2>/dev/null | while read -r socket; do
+    rm -f "$socket"
+done
 if [ -d "$2" ]; then
     umount "$2/bpf" 2>/dev/null
     rm -rf --one-file-system "$2"

@@ -39,11 +39,15 @@ impl Node {
     /// # Errors
     /// When the file cannot be written.
     pub fn new_in(host: &Host, file: &str, name: &str, toml: &str) -> Result<Self> {
-        Ok(Self {
+        let node = Self {
             name: name.into(),
             host: host.clone(),
             config: host.write(file, toml)?,
-        })
+        };
+        // For the lab's guard.
+        let socket = format!("{}\n", node.socket().display());
+        host.write(&format!("{file}.socket"), &socket)?;
+        Ok(node)
     }
 
     /// Its node name.
@@ -54,6 +58,11 @@ impl Node {
     /// Its label, as it stands in names.
     pub fn label(&self) -> String {
         Label::of_node(&self.name).to_string()
+    }
+
+    /// Where its daemon is asked by `dglb stats`.
+    pub fn socket(&self) -> PathBuf {
+        Path::new("/run/dglb").join(format!("{}.sock", self.label()))
     }
 
     /// Where it runs.

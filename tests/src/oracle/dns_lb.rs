@@ -129,13 +129,16 @@ fn at_m(
         RecordType::AAAA => best(|site| Some(RData::AAAA(rdata::AAAA(site.ipv6?)))),
         RecordType::NS => {
             let ttl = service.referral_ttl.min(*most);
-            let ns = RData::NS(rdata::NS(delegated.host.clone()));
-            let address = address_of(node, &delegated.label);
+            // "Its own NS answer has the set […] of the referral", in which "a backup's carry its own
+            // label".
+            let own = below(&node.label.to_string(), &owner(&service.name));
+            let host = match service.form {
+                Form::Referral => own,
+                Form::Cname => below("ns", &own),
+            };
+            let ns = RData::NS(rdata::NS(host.clone()));
             Expected {
-                additionals: address
-                    .map(|it| a(&delegated.host, ttl, it))
-                    .into_iter()
-                    .collect(),
+                additionals: vec![a(&host, ttl, node.address)],
                 ..Expected::data(
                     Counter::LbApex,
                     vec![Record::from_rdata(m.clone(), ttl, ns)],

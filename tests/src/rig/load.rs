@@ -1,6 +1,6 @@
 //! A steady stream of queries from the asker, in which no reply is lost unseen.
 //!
-//! At most 64 queries are under way at a time, fewer than a veth interface's ring holds: what
+//! At most `WINDOW` queries are under way at a time, fewer than a veth interface's ring holds: what
 //! is lost then is lost by the node. Replies are compared, octet by octet behind the ID, with those
 //! that came before; what differs is kept for the oracle to judge.
 
