@@ -109,6 +109,16 @@ pub fn bind(node: &Node) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Removes the socket that a killed daemon left; that of a daemon that runs stays. Best effort: the
+/// next start clears it too.
+pub fn remove_left(node: &Node) {
+    let path = path(node);
+    let connected = std::os::unix::net::UnixStream::connect(&path);
+    if connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// Tells whoever connects, until `stop`.
 pub async fn serve(
     listener: UnixListener,

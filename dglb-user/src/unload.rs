@@ -5,6 +5,7 @@ use std::{io::Write, path::Path};
 use crate::{
     config::Config,
     kernel::{attach, pins::Pins},
+    status,
 };
 
 /// Detaches the node that `path` describes, whether its daemon runs or not.
@@ -16,6 +17,7 @@ pub fn run(path: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let pins = Pins::of(&config.node);
     let interfaces = attach::attached(&pins);
     let removed = pins.remove()?;
+    status::remove_left(&config.node);
     for interface in interfaces.keys() {
         writeln!(out, "{interface}: detached")?;
     }

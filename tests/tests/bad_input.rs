@@ -16,7 +16,7 @@ use dglb_tests::{
     frames::Frames,
     is_root,
     lab::{
-        INTERFACE, find_program,
+        find_program,
         node::{SHOP, Stats, WWW, dglb_binary},
         wait,
     },
@@ -189,12 +189,12 @@ fn a_taken_port_or_interface_is_refused() -> Result<()> {
     let words = ["other0", "another XDP program", "xdp off"];
     let attempt = attempt::run(host, &toml)?;
     expect_said(&attempt, &words)?;
-    assert_eq!(kernel::interfaces_with_xdp(namespace)?, ["other0"]);
+    kernel::expect_xdp_at(namespace, &["other0"])?;
     expect_no_traces(&rig)?;
     // Of two, the other one is given back.
     let toml = rig.toml.replace("\"eth0\"", "\"eth0\", \"other0\"");
     expect_said(&attempt::run(host, &toml)?, &words)?;
-    assert_eq!(kernel::interfaces_with_xdp(namespace)?, ["other0"]);
+    kernel::expect_xdp_at(namespace, &["other0"])?;
     expect_no_traces(&rig)?;
     drop(foreign);
 
@@ -376,10 +376,7 @@ fn flags(output: &str) -> Result<Vec<&str>> {
 /// Refused as it ought to be, with nothing left behind.
 fn expect_refused(rig: &Rig, attempt: &Attempt, words: &[&str]) -> Result<()> {
     expect_said(attempt, words)?;
-    let namespace = rig.node.host().namespace();
-    let names = kernel::interfaces_with_xdp(namespace)?;
-    ensure!(names.is_empty(), "programs at {names:?}");
-    ensure!(kernel::attached(namespace, INTERFACE)?.is_none());
+    kernel::expect_xdp_at(rig.node.host().namespace(), &[])?;
     expect_no_traces(rig)
 }
 
@@ -409,7 +406,7 @@ fn expect_no_traces(rig: &Rig) -> Result<()> {
         node.display(),
         kernel::pins(&pins)
     );
-    let socket = Path::new("/run/dglb").join(format!("{}.sock", rig.node.name()));
+    let socket = rig.node.socket();
     ensure!(!socket.exists(), "{} is there", socket.display());
     Ok(())
 }

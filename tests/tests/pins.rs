@@ -1,6 +1,6 @@
 //! What is pinned and attached, as `bpftool` and `ip` show it to an operator; and how it goes away.
 
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{net::Ipv4Addr, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use dglb_common::counters::Counter;
@@ -9,7 +9,6 @@ use dglb_tests::{
     lab::{
         INTERFACE, Program, dns,
         node::{Node, WWW, dns_b_toml, dns_lb_toml},
-        wait,
     },
     rig::{
         DEFAULT, DNS_B, NEAR, OTHER, RESOLVER, Rig, STRANGER, UNLIMITED, announcer::Announcer,
@@ -116,6 +115,8 @@ fn unload_takes_all_away_with_the_daemon_running_or_dead() -> Result<()> {
         assert!(said.contains("eth0: detached"), "{said}");
         assert!(said.contains("pins removed"), "{said}");
         expect_nothing_left(&rig)?;
+        // What a killed daemon leaves of its socket goes too; that of a living one is its own.
+        assert_eq!(rig.node.socket().exists(), !dies);
         let said = unload(&rig.node)?;
         assert!(said.contains("nothing was loaded"), "{said}");
         // The daemon, if there is one, may well run on without the kernel; it is to end in peace.
@@ -153,7 +154,7 @@ fn a_second_node_on_the_machine_disturbs_nobody() -> Result<()> {
     assert_eq!(second.stats()?.role, "dns-lb");
     assert!(unload(&second)?.contains("other0: detached"));
     daemon.stop()?;
-    assert_eq!(kernel::attached(host.namespace(), "other0")?, None);
+    kernel::expect_xdp_at(host.namespace(), &[INTERFACE])?;
 
     assert_eq!(kernel::attached(host.namespace(), INTERFACE)?, before);
     assert_eq!(
@@ -197,8 +198,7 @@ fn interfaces_come_and_go_from_start_to_start() -> Result<()> {
     let toml = rig.toml.clone();
     rig.configure(&toml)?;
     rig.start()?;
-    assert_eq!(attached()?, None);
-    assert_eq!(kernel::interfaces_with_xdp(host.namespace())?, ["eth0"]);
+    kernel::expect_xdp_at(host.namespace(), &[INTERFACE])?;
     assert_eq!(interfaces(&rig.node)?, ["eth0 native"]);
     assert_eq!(rig.referred_to(STRANGER)?, DEFAULT);
     assert_eq!(xdp_and_user(&rig.node, "b-r")?, (1, 0));
@@ -248,8 +248,7 @@ fn generic_mode_is_said_and_answers() -> Result<()> {
     ask(WWW)?;
     assert_eq!(xdp_and_user(&node, "b-r")?, (3, 0));
     assert!(unload(&node)?.contains("lo: detached"));
-    assert_eq!(kernel::attached(host.namespace(), "lo")?, None);
-    Ok(())
+    kernel::expect_xdp_at(host.namespace(), &[])
 }
 
 fn restart(node: &Node, daemon: &mut Program) -> Result<()> {
@@ -277,13 +276,7 @@ fn xdp_and_user(node: &Node, row: &str) -> Result<(u64, u64)> {
 /// No program at any interface of the node's host, and no pin of the node.
 fn expect_nothing_left(rig: &Rig) -> Result<()> {
     let namespace = rig.node.host().namespace();
-    // The kernel detaches with the last reference, which a dying process may hold a moment longer.
-    wait::until("all is detached", Duration::from_secs(10), || {
-        let names = kernel::interfaces_with_xdp(namespace)?;
-        ensure!(names.is_empty(), "programs at {names:?}");
-        Ok(())
-    })?;
-    assert_eq!(kernel::attached(namespace, INTERFACE)?, None);
+    kernel::expect_xdp_at(namespace, &[])?;
     let node = rig.pins();
     let node = node.parent().unwrap_or(Path::new("/"));
     assert!(!node.exists(), "{} is there", node.display());

@@ -56,6 +56,12 @@ impl Node {
         Label::of_node(&self.name).to_string()
     }
 
+    /// Where its daemon is asked by `dglb stats`.
+    pub fn socket(&self) -> PathBuf {
+        let run_dir = self.host.directory().with_file_name("run");
+        run_dir.join(format!("{}.sock", self.label()))
+    }
+
     /// Where it runs.
     pub fn host(&self) -> &Host {
         &self.host
@@ -72,7 +78,7 @@ impl Node {
     /// When it ends instead; with what it said.
     pub fn start(&self) -> Result<Program> {
         let mut program = self.host.start("dglb", self.command("run")?)?;
-        program.wait_until("dglb is up", Duration::from_secs(20), || {
+        program.wait_until("dglb is up", Duration::from_secs(60), || {
             let stats = self.stats()?;
             ensure!(stats.daemon, "{} has no daemon yet", self.name);
             Ok(())

@@ -1,6 +1,6 @@
 //! What `bpftool` and `ip` say is attached and pinned: judges from outside.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use aya::{
@@ -10,7 +10,7 @@ use aya::{
 use serde_json::Value;
 
 use crate::{
-    lab::{Namespace, find_program},
+    lab::{Namespace, find_program, wait},
     lab_object,
 };
 
@@ -58,6 +58,19 @@ pub fn interfaces_with_xdp(namespace: &Namespace) -> Result<Vec<String>> {
         .iter()
         .map(|entry| name(entry).with_context(|| format!("no name in {entry}")))
         .collect()
+}
+
+/// Waits until just `expected` have an XDP program: the kernel detaches some time after the last
+/// reference to a link is gone.
+///
+/// # Errors
+/// When others have one for long.
+pub fn expect_xdp_at(namespace: &Namespace, expected: &[&str]) -> Result<()> {
+    wait::until("all else is detached", Duration::from_secs(20), || {
+        let names = interfaces_with_xdp(namespace)?;
+        ensure!(names == expected, "XDP programs at {names:?}");
+        Ok(())
+    })
 }
 
 /// The elements of a pinned map, as `bpftool -j map dump pinned` prints them.
