@@ -16,7 +16,7 @@ pub fn run(path: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let pins = Pins::of(&config.node);
     let interfaces = attach::attached(&pins);
-    let removed = pins.remove()?;
+    let removed = attach::detach_all(&pins)?;
     status::remove_left(&config.node);
     for interface in interfaces.keys() {
         writeln!(out, "{interface}: detached")?;

@@ -7,15 +7,21 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use aya::programs::{
     ProgramError, XdpMode,
     links::{FdLink, PinnedLink},
+    loaded_links,
     xdp::XdpLink,
 };
 
 use super::{Kernel, KernelError, pins::Pins, shown};
+
+/// How long the kernel may take to detach.
+const DETACHED: Duration = Duration::from_secs(10);
 
 /// Prefix of a link's pin; mode and interface follow.
 const LINK: &str = "link_";
@@ -108,6 +114,45 @@ pub fn attached(pins: &Pins) -> BTreeMap<String, Mode> {
         .into_iter()
         .map(|(interface, (mode, _))| (interface, mode))
         .collect()
+}
+
+/// Removes all pins of the node and waits until the kernel has detached its program, which it does some
+/// time after the last reference to a link is gone; `false`: nothing was pinned.
+///
+/// # Errors
+/// [`KernelError::Pins`]; [`KernelError::Attach`] when something else holds a link.
+pub fn detach_all(pins: &Pins) -> Result<bool, KernelError> {
+    let links: BTreeMap<String, Option<u32>> = links(pins)
+        .into_iter()
+        .map(|(interface, (_, pin))| (interface, link_id(&pin)))
+        .collect();
+    let removed = pins.remove()?;
+    let deadline = Instant::now() + DETACHED;
+    for (interface, id) in links {
+        while id.is_some_and(is_loaded) {
+            if Instant::now() > deadline {
+                return Err(KernelError::Attach {
+                    interface,
+                    reason: "the program stays attached: another process holds its link \
+                             (`bpftool link` shows it)"
+                        .to_owned(),
+                });
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    Ok(removed)
+}
+
+fn link_id(pin: &Path) -> Option<u32> {
+    let link = PinnedLink::from_pin(pin).ok()?;
+    Some(FdLink::from(link).info().ok()?.id())
+}
+
+fn is_loaded(id: u32) -> bool {
+    loaded_links()
+        .filter_map(Result::ok)
+        .any(|link| link.id() == id)
 }
 
 struct Attached {

@@ -102,7 +102,7 @@ impl Pins {
     ///
     /// # Errors
     /// [`KernelError::Pins`].
-    pub fn remove(&self) -> Result<bool, KernelError> {
+    pub(super) fn remove(&self) -> Result<bool, KernelError> {
         let node = self.directory.parent().unwrap_or(&self.directory);
         if !node.exists() {
             return Ok(false);

@@ -47,7 +47,7 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
     match config.node.datapath {
         Datapath::Userspace => {
             // A program from before would go on answering from tables that nobody keeps.
-            if Pins::of(&config.node).remove()? {
+            if attach::detach_all(&Pins::of(&config.node))? {
                 tracing::info!("the kernel program of an earlier run is detached");
             }
             let (tables, sites) = tables(config, new_secret()?, &Restored::default(), rankings);
