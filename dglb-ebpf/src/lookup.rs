@@ -15,7 +15,8 @@ use crate::{
     frame::{Frame, NAME},
     maps::{ANSWERS, LABELS, RANKINGS, RESOLVERS_V4, VANTAGES},
     outcome::Outcome,
-    question::{Match, Question, Scratch},
+    question::{Match, Question},
+    scratch::Scratch,
 };
 
 /// A ready answer, and where the name that it belongs to begins in the question's name.

@@ -24,6 +24,8 @@ mod outcome;
 mod question;
 #[cfg(target_arch = "bpf")]
 mod reply;
+#[cfg(target_arch = "bpf")]
+mod scratch;
 
 #[cfg(target_arch = "bpf")]
 mod entry {

@@ -14,7 +14,7 @@ use dglb_common::{
     },
 };
 
-use crate::question::Scratch;
+use crate::scratch::Scratch;
 
 /// What is fixed while this program serves.
 #[btf_map(name = "settings")]

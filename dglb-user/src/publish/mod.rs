@@ -86,6 +86,9 @@ pub struct Publisher {
     data_path: Box<dyn DataPath>,
     sites: Vec<Vec<SiteAnswers>>,
     leases: Leases,
+    /// DNS-LBs that last announced an address other than the configured one: that they live says nothing
+    /// of who answers there, so their renewals do not count.
+    elsewhere: BTreeSet<u32>,
 }
 
 impl Publisher {
@@ -109,6 +112,7 @@ impl Publisher {
             data_path,
             sites,
             leases,
+            elsewhere: BTreeSet::new(),
         }
     }
 
@@ -180,12 +184,14 @@ impl Publisher {
         let config = Arc::clone(&self.config);
         let (vantage, known) = known_node(&config, node)?;
         if known.address != dns_lb {
+            self.elsewhere.insert(vantage);
             return Err(Rejection::OtherAddress {
                 node: node.to_owned(),
                 configured: known.address,
                 announced: dns_lb,
             });
         }
+        self.elsewhere.remove(&vantage);
         let seen = unix_seconds();
         for &resolver in resolvers {
             let full = {
@@ -230,6 +236,9 @@ impl Publisher {
 
     /// The DNS-LB's lease starts anew; it serves for itself.
     fn alive(&mut self, vantage: u32) -> Result<(), Rejection> {
+        if self.elsewhere.contains(&vantage) {
+            return Ok(());
+        }
         for (vantage, value) in self.leases.renew(vantage, Instant::now()) {
             self.publish(&Change::SetVantage(vantage, value))?;
         }
@@ -297,4 +306,119 @@ fn unix_seconds() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const DNS_B: &str = include_str!("../../../docs/examples/dns-b.toml");
+    const DNS_LB: &str = include_str!("../../../docs/examples/dns-lb.toml");
+    /// Addresses of the two DNS-LBs in the example.
+    const LB1: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+    const LB2: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+    const RESOLVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
+
+    fn publisher(toml: &str) -> Publisher {
+        let config = Config::from_text("node.toml", toml).expect("an example");
+        let built = build::build(&config, Default::default(), &build::Restored::default());
+        Publisher::new(
+            Arc::new(config),
+            Arc::new(RwLock::new(built.tables)),
+            built.sites,
+            Box::new(InMemory),
+        )
+    }
+
+    /// The index of the DNS-LB that serves for `source`.
+    fn served_by(publisher: &Publisher, source: Ipv4Addr) -> Option<u32> {
+        let tables = publisher.tables.read().expect("not poisoned");
+        tables.serving(tables.vantage_of(source))
+    }
+
+    #[test]
+    fn an_announced_resolver_is_mapped_until_it_is_withdrawn_by_its_own() {
+        let mut publisher = publisher(DNS_B);
+        assert_eq!(served_by(&publisher, RESOLVER), Some(0), "the default");
+        assert_eq!(
+            publisher.announce("lb2.isp2.example", LB2, &[RESOLVER]),
+            Ok(())
+        );
+        assert_eq!(served_by(&publisher, RESOLVER), Some(1));
+        assert_eq!(publisher.withdraw("lb1.isp1.example", &[RESOLVER]), Ok(()));
+        assert_eq!(
+            served_by(&publisher, RESOLVER),
+            Some(1),
+            "not lb1's to give up"
+        );
+        assert_eq!(publisher.withdraw("lb2.isp2.example", &[RESOLVER]), Ok(()));
+        assert_eq!(served_by(&publisher, RESOLVER), Some(0));
+    }
+
+    #[test]
+    fn a_stranger_is_refused_and_changes_nothing() {
+        let mut publisher = publisher(DNS_B);
+        let refused = publisher.announce("lb9.isp9.example", LB2, &[RESOLVER]);
+        assert_eq!(
+            refused,
+            Err(Rejection::UnknownNode("lb9.isp9.example".to_owned()))
+        );
+        publisher.renew("lb9.isp9.example");
+        assert_eq!(served_by(&publisher, RESOLVER), Some(0));
+    }
+
+    #[test]
+    fn a_node_at_another_address_is_not_up() {
+        let mut publisher = publisher(DNS_B);
+        publisher.renew("lb1.isp1.example");
+        assert_eq!(
+            publisher.announce("lb2.isp2.example", LB2, &[RESOLVER]),
+            Ok(())
+        );
+        let refused = publisher.announce("lb2.isp2.example", LB1, &[RESOLVER]);
+        assert!(
+            matches!(refused, Err(Rejection::OtherAddress { .. })),
+            "{refused:?}"
+        );
+        publisher.renew("lb2.isp2.example");
+        let changed = publisher
+            .leases
+            .expire(Instant::now() + Duration::from_secs(3600));
+        assert!(changed.iter().any(|(vantage, _)| *vantage == 1));
+        publisher.renew("lb2.isp2.example");
+        assert!(
+            publisher
+                .leases
+                .expire(Instant::now() + Duration::from_secs(3600))
+                .is_empty(),
+            "its renewal did not count"
+        );
+        assert_eq!(
+            publisher.announce("lb2.isp2.example", LB2, &[RESOLVER]),
+            Ok(())
+        );
+        assert_eq!(served_by(&publisher, RESOLVER), Some(1), "it is back");
+    }
+
+    #[test]
+    fn the_address_follows_the_ranking_and_stays_when_all_are_down() {
+        let mut publisher = publisher(DNS_LB);
+        let address = |publisher: &Publisher, kind| {
+            let tables = publisher.tables.read().expect("not poisoned");
+            let answer = tables.answer(0, 0, kind).expect("an answer");
+            let end = usize::from(answer.len);
+            answer.octets[end - 4..end].to_vec()
+        };
+        publisher.rank(0, &[1, 0]);
+        assert_eq!(address(&publisher, KIND_A), [203, 0, 113, 80], "tokyo");
+        publisher.rank(0, &[0]);
+        assert_eq!(address(&publisher, KIND_A), [192, 0, 2, 80], "frankfurt");
+        publisher.rank(0, &[]);
+        assert_eq!(
+            address(&publisher, KIND_A),
+            [192, 0, 2, 80],
+            "the last answer"
+        );
+    }
 }
