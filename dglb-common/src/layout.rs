@@ -39,6 +39,10 @@ pub struct Settings {
     /// How many labels balanced names have, each number once, ascending; what is left over is 255,
     /// more than any name has.
     pub label_counts: [u8; MAX_LABEL_COUNTS],
+    /// Buckets of the names' perfect hash, a power of two, less one.
+    pub name_buckets_mask: u32,
+    /// Slots of the names' perfect hash, a power of two, less one.
+    pub name_slots_mask: u32,
     /// Pages of rankings that one vantage has.
     pub pages_per_vantage: u32,
     /// The vantage of a source that the table of resolvers does not have.
@@ -91,9 +95,9 @@ pub struct Secret {
     pub multiplier_b: u64,
 }
 
-/// Key of `names`.
+/// A name's hash as a key.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NameKey {
     /// First lane of the hash.
     pub a: u64,
@@ -129,35 +133,37 @@ impl NameRole {
     }
 }
 
-/// Value of `names`.
+/// What a balanced name's entry says.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NameValue {
-    /// A [`NameWord`].
-    pub word: u64,
+    /// A [`NameWord`]; zero: no name.
+    pub word: u32,
     /// Index of the service in the node's configuration, for people.
     pub service: u32,
-    /// Labels of the name, for people.
-    pub labels: u32,
 }
 
-/// The word of [`NameValue`]: check of the key (32 bits), role (8), group (24).
+/// Element of `names`: a slot of the perfect hash ([`crate::name_index`]).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NameSlot {
+    /// The whole hash, to compare.
+    pub key: NameKey,
+    /// The entry.
+    pub value: NameValue,
+}
+
+/// The word of [`NameValue`]: role (8 bits), group (24).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NameWord(pub u64);
+pub struct NameWord(pub u32);
 
 impl NameWord {
     /// Groups that a node can have.
     pub const MAX_GROUPS: u32 = 1 << 24;
 
     /// Puts the word together; `group` is below [`Self::MAX_GROUPS`].
-    pub const fn new(check: u32, role: NameRole, group: u32) -> Self {
-        Self((check as u64) << 32 | (role as u64) << 24 | group as u64 & 0xff_ffff)
-    }
-
-    /// Check of the key.
-    #[inline(always)]
-    pub const fn check(self) -> u32 {
-        (self.0 >> 32) as u32
+    pub const fn new(role: NameRole, group: u32) -> Self {
+        Self((role as u32) << 24 | group & 0xff_ffff)
     }
 
     /// Role, as a number for [`NameRole::from_u8`].
@@ -169,7 +175,7 @@ impl NameWord {
     /// Group of services with the same answers.
     #[inline(always)]
     pub const fn group(self) -> u32 {
-        self.0 as u32 & 0xff_ffff
+        self.0 & 0xff_ffff
     }
 }
 
@@ -417,8 +423,8 @@ impl Answer {
 }
 
 const _: () = {
-    assert!(size_of::<Settings>() == 32 + 8 + 16 + 8 + 16 + MAX_LIMIT_PREFIXES * 24);
-    assert!(size_of::<NameValue>() == 16);
+    assert!(size_of::<Settings>() == 32 + 8 + 8 + 16 + 8 + 16 + MAX_LIMIT_PREFIXES * 24);
+    assert!(size_of::<NameSlot>() == 24);
     assert!(size_of::<ResolverKey>() == 4);
     assert!(size_of::<ResolverValue>() == 24);
     assert!(size_of::<LabelValue>() == 8);
@@ -444,8 +450,7 @@ mod pod {
     pod!(
         Settings,
         Secret,
-        NameKey,
-        NameValue,
+        NameSlot,
         ResolverKey,
         ResolverValue,
         LabelValue,

@@ -11,4 +11,5 @@ pub mod checksum;
 pub mod counters;
 pub mod layout;
 pub mod name;
+pub mod name_index;
 pub mod query;

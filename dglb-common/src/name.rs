@@ -8,7 +8,7 @@
 //! Not a cryptographic hash: the keys are secret and random, and two independent lanes of 64 bits make
 //! a false match by chance a matter of 2^-100 for a million names.
 
-use crate::layout::Secret;
+use crate::layout::{NameKey, Secret};
 
 /// Labels that a name can have at most: 255 octets, two for each label of one octet, one for the root.
 pub const MAX_LABELS: usize = 127;
@@ -66,10 +66,13 @@ impl NameHash {
         self.absorb(secret, first | (octets as u64) << 56)
     }
 
-    /// The 32 bits that stand beside the reference in a table's value (DESIGN §5: check of the key).
+    /// As a key.
     #[inline(always)]
-    pub const fn check(self) -> u32 {
-        (self.b >> 32) as u32
+    pub const fn key(self) -> NameKey {
+        NameKey {
+            a: self.a,
+            b: self.b,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use aya_ebpf::{
 use dglb_common::{
     counters::Counters,
     layout::{
-        Answer, DnsLbValue, LIMIT_BUCKETS, LabelKey, LabelValue, NameKey, NameValue, RANKING_PAGE,
+        Answer, DnsLbValue, LIMIT_BUCKETS, LabelKey, LabelValue, NameSlot, RANKING_PAGE,
         ResolverKey, ResolverValue, Secret, Settings, VantageValue,
     },
 };
@@ -28,9 +28,13 @@ pub static SECRET: Array<Secret, 1> = Array::new();
 #[btf_map(name = "heartbeat")]
 pub static HEARTBEAT: Array<u64, 1> = Array::new();
 
-/// Keyed hash of a balanced name → what it is (L).
+/// Slot of the perfect hash → a balanced name's keyed hash, and what the name is (L).
 #[btf_map(name = "names")]
-pub static NAMES: HashMap<NameKey, NameValue, 1> = HashMap::new();
+pub static NAMES: Array<NameSlot, 1> = Array::new();
+
+/// Bucket of the perfect hash / 4 → displacements of four buckets (L).
+#[btf_map(name = "displacements")]
+pub static DISPLACEMENTS: Array<u64, 1> = Array::new();
 
 /// DNS-LB label → vantage (L).
 #[btf_map(name = "labels")]

@@ -2,14 +2,15 @@
 //! name from the root end.
 
 use dglb_common::{
-    layout::{NameKey, NameWord, Secret, Settings},
+    layout::{NameWord, Secret, Settings},
     name::{MAX_LABEL_OCTETS, MAX_LABELS, NameHash, fold_case, last_octets},
+    name_index::{self, DISPLACEMENTS_PER_ELEMENT},
     query::CLASS_IN,
 };
 
 use crate::{
     frame::{Frame, NAME, bind},
-    maps::NAMES,
+    maps::{DISPLACEMENTS, NAMES},
     outcome::Outcome,
     scratch::Scratch,
 };
@@ -115,7 +116,7 @@ pub fn find(
         [taken] = scratch.forget([taken]);
         let rest = (octets - taken) & 7;
         let first = last_octets(word_before(frame, question.root - taken)?, rest);
-        if let Some(word) = lookup(hash.finish(secret, first, octets)) {
+        if let Some(word) = lookup(hash.finish(secret, first, octets), settings) {
             return Ok(Match { labels, word });
         }
     }
@@ -134,13 +135,14 @@ fn word_before(frame: &Frame, end: usize) -> Result<u64, Outcome> {
 }
 
 #[inline(always)]
-fn lookup(hash: NameHash) -> Option<NameWord> {
-    let key = NameKey {
-        a: hash.a,
-        b: hash.b,
-    };
-    let value = NAMES.get_ptr(&key)?;
-    // SAFETY: a pointer that the map gave; its first field is an aligned word that is read once.
-    let word = NameWord(unsafe { (&raw const (*value).word).read_volatile() });
-    (word.check() == hash.check()).then_some(word)
+fn lookup(hash: NameHash, settings: &Settings) -> Option<NameWord> {
+    let bucket = name_index::bucket(hash, settings.name_buckets_mask);
+    let element = DISPLACEMENTS.get(bucket / DISPLACEMENTS_PER_ELEMENT)?;
+    let displacement = name_index::displacement(*element, bucket);
+    let slot = NAMES.get(name_index::slot(
+        hash,
+        displacement,
+        settings.name_slots_mask,
+    ))?;
+    (slot.key == hash.key()).then_some(NameWord(slot.value.word))
 }

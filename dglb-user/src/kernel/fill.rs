@@ -5,20 +5,29 @@ use aya::{
     maps::{Array, ArrayOfMaps, MapData},
 };
 use dglb_common::layout::{
-    Answer, DnsLbValue, LabelKey, LabelValue, NameKey, NameValue, RANKING_PAGE, ResolverKey,
-    ResolverValue, Secret, Settings, VantageValue, label_check,
+    Answer, DnsLbValue, LabelKey, LabelValue, NameSlot, RANKING_PAGE, ResolverKey, ResolverValue,
+    Secret, Settings, VantageValue, label_check,
 };
 
-use super::{KernelError, array, hash, insert, set};
+use super::{KernelError, array, hash, insert, name_index::NameIndex, set};
 use crate::tables::Tables;
 
 /// Writes all of `tables`; gives the pages of the rankings, to write to later.
-pub fn fill(ebpf: &mut Ebpf, tables: &Tables) -> Result<Vec<Array<MapData, u64>>, KernelError> {
+pub fn fill(
+    ebpf: &mut Ebpf,
+    tables: &Tables,
+    names: &NameIndex,
+) -> Result<Vec<Array<MapData, u64>>, KernelError> {
+    let settings = Settings {
+        name_buckets_mask: names.buckets_mask,
+        name_slots_mask: names.slots_mask,
+        ..tables.settings
+    };
     set(
         &mut array::<Settings>(ebpf, "settings")?,
         "settings",
         0,
-        &tables.settings,
+        &settings,
     )?;
     set(
         &mut array::<Secret>(ebpf, "secret")?,
@@ -26,9 +35,13 @@ pub fn fill(ebpf: &mut Ebpf, tables: &Tables) -> Result<Vec<Array<MapData, u64>>
         0,
         &tables.secret,
     )?;
-    let mut names = hash::<NameKey, NameValue>(ebpf, "names")?;
-    for (key, value) in &tables.names {
-        insert(&mut names, "names", key, value)?;
+    let mut slots = array::<NameSlot>(ebpf, "names")?;
+    for (index, value) in names.slots.iter().enumerate() {
+        set(&mut slots, "names", index, value)?;
+    }
+    let mut displacements = array::<u64>(ebpf, "displacements")?;
+    for (index, value) in names.displacements.iter().enumerate() {
+        set(&mut displacements, "displacements", index, value)?;
     }
     let mut labels = hash::<LabelKey, LabelValue>(ebpf, "labels")?;
     for (label, &vantage) in &tables.labels {

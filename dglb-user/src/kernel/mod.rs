@@ -9,6 +9,7 @@
 
 pub mod attach;
 mod fill;
+mod name_index;
 pub mod pins;
 pub mod read;
 
@@ -26,7 +27,7 @@ use dglb_common::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
-use self::pins::Pins;
+use self::{name_index::NameIndex, pins::Pins};
 use crate::{
     config::Role,
     kernel_object,
@@ -41,9 +42,10 @@ pub const PROGRAM: &str = "dglb";
 const KEPT: [&str; 5] = ["secret", "heartbeat", "counters", "limits", "user_counters"];
 
 /// Maps that are made anew at each start and pinned for people and for the next start.
-const FRESH: [&str; 8] = [
+const FRESH: [&str; 9] = [
     "settings",
     "names",
+    "displacements",
     "labels",
     "resolvers_v4",
     "vantages",
@@ -132,10 +134,12 @@ impl Kernel {
         };
         let at_least_one = |len: usize| len.max(1) as u32;
         let log_level = log_level();
+        let names = NameIndex::build(&tables.names);
         let mut loader = EbpfLoader::new();
         loader
             .override_global(aya_log::LEVEL, &log_level, true)
-            .map_max_entries("names", at_least_one(tables.names.len()))
+            .map_max_entries("names", at_least_one(names.slots.len()))
+            .map_max_entries("displacements", at_least_one(names.displacements.len()))
             .map_max_entries("labels", at_least_one(tables.labels.len()))
             .map_max_entries("resolvers_v4", resolvers)
             .map_max_entries("vantages", at_least_one(tables.vantages.len()))
@@ -150,7 +154,7 @@ impl Kernel {
             loader.map_pin_path(name, path.as_path());
         }
         let mut ebpf = loader.load(object)?;
-        let pages = fill::fill(&mut ebpf, tables)?;
+        let pages = fill::fill(&mut ebpf, tables, &names)?;
         let program: &mut Xdp = ebpf
             .program_mut(PROGRAM)
             .ok_or(KernelError::Missing(PROGRAM))?

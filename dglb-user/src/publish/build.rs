@@ -8,9 +8,9 @@ use std::{
 use dglb_common::{
     layout::{
         Answer, AnswerRef, DnsLbValue, KIND_CNAME, KIND_NODATA, KIND_NXDOMAIN, KIND_REFERRAL,
-        KINDS, LimitPrefix, LimitRate, MAX_LABEL_COUNTS, MAX_LIMIT_PREFIXES, NameKey, NameRole,
-        NameValue, NameWord, Origin, RANKING_PAGE, ResolverKey, ResolverValue, Secret, Settings,
-        VantageState, VantageValue, ranking_place,
+        KINDS, LimitPrefix, LimitRate, MAX_LABEL_COUNTS, MAX_LIMIT_PREFIXES, NameRole, NameValue,
+        NameWord, Origin, RANKING_PAGE, ResolverKey, ResolverValue, Secret, Settings, VantageState,
+        VantageValue, ranking_place,
     },
     name,
 };
@@ -225,22 +225,17 @@ impl Builder {
 
     fn name(&mut self, name: &OwnerName, role: NameRole, group: u32, service: usize) {
         let hash = name::hash(&self.tables.secret, name.wire()).expect("an owner name is a name");
-        let labels = name.label_count();
-        self.label_counts.insert(labels as u8);
+        self.label_counts.insert(name.label_count() as u8);
         // The configuration allows no more counts than there are places.
         let places = self.tables.settings.label_counts.iter_mut();
         for (place, count) in places.zip(&self.label_counts) {
             *place = *count;
         }
         self.tables.names.insert(
-            NameKey {
-                a: hash.a,
-                b: hash.b,
-            },
+            hash.key(),
             NameValue {
-                word: NameWord::new(hash.check(), role, group).0,
+                word: NameWord::new(role, group).0,
                 service: service as u32,
-                labels: labels as u32,
             },
         );
     }

@@ -81,10 +81,7 @@ impl Tables {
     /// The balanced name's entry, exactly this name.
     pub fn name(&self, name: &OwnerName) -> Option<&NameValue> {
         let hash = name::hash(&self.secret, name.wire())?;
-        self.names.get(&NameKey {
-            a: hash.a,
-            b: hash.b,
-        })
+        self.names.get(&hash.key())
     }
 
     /// The vantage of who asks: mapped, or the default.
