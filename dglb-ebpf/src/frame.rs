@@ -157,7 +157,8 @@ fn ipv4(frame: &Frame, addresses: &[[u8; 4]]) -> Result<(u32, usize), Outcome> {
     // More fragments, or an offset: the kernel puts fragments together. DF may be set; the reserved
     // bit (RFC 791) may not.
     let fragment = u16::from_be_bytes(ip.frags) & 0xbfff != 0;
-    let first = ip.src_addr[0];
+    let source = u32::from_ne_bytes(ip.src_addr);
+    let first = source.to_ne_bytes()[0];
     // 0/8, loopback, multicast and above are no sources of a query (RFC 1122 §3.2.1.3).
     let odd_source = first == 0 || first == 127 || first >= 224;
     if ip.vihl != 0x45 || ip.proto != 17 || fragment || odd_source {
@@ -176,7 +177,7 @@ fn ipv4(frame: &Frame, addresses: &[[u8; 4]]) -> Result<(u32, usize), Outcome> {
     if !ours {
         return Err(Outcome::NotDns);
     }
-    Ok((u32::from_ne_bytes(ip.src_addr), total - Ipv4Hdr::LEN))
+    Ok((source, total - Ipv4Hdr::LEN))
 }
 
 /// The ones'-complement sum of the IPv4 header, which is all ones if its checksum is right.

@@ -2,7 +2,7 @@
 //! name from the root end.
 
 use dglb_common::{
-    layout::{NameWord, Secret, Settings},
+    layout::{MAX_LABEL_COUNTS, NameWord, Secret, Settings},
     name::{MAX_LABEL_OCTETS, MAX_LABELS, NameHash, fold_case, last_octets},
     name_index::{self, DISPLACEMENTS_PER_ELEMENT},
     query::CLASS_IN,
@@ -50,7 +50,7 @@ pub fn read(frame: &Frame, scratch: &mut Scratch) -> Result<Question, Outcome> {
     let mut labels = 0_usize;
     let mut complete = false;
     // One turn a label and one for the root. 127 labels of one octet fill 254 octets.
-    for _ in 0..=MAX_LABELS {
+    for _ in 0..MAX_LABELS + 1 {
         let len = usize::from(frame.read::<u8>(NAME + root).ok_or(Outcome::Form)?);
         if len == 0 {
             complete = true;
@@ -70,7 +70,8 @@ pub fn read(frame: &Frame, scratch: &mut Scratch) -> Result<Question, Outcome> {
     if !complete {
         return Err(Outcome::Form);
     }
-    let [labels, root] = scratch.forget([labels, root]);
+    let labels = scratch.forget(labels);
+    let root = scratch.forget(root);
     let fixed = frame
         .read::<[u8; 4]>(NAME + root + 1)
         .ok_or(Outcome::Form)?;
@@ -99,8 +100,8 @@ pub fn find(
     // Octets before the root that are in `hash`, a multiple of 8.
     let mut taken = 0;
     // Only label counts that occur are looked up, and no octet is hashed beyond the highest of them.
-    for count in settings.label_counts {
-        let labels = usize::from(count);
+    for index in 0..MAX_LABEL_COUNTS {
+        let labels = usize::from(settings.label_counts[index]);
         if labels > question.labels {
             break;
         }
@@ -113,7 +114,7 @@ pub fn find(
             hash = hash.absorb(secret, word_before(frame, question.root - taken)?);
             taken += 8;
         }
-        [taken] = scratch.forget([taken]);
+        taken = scratch.forget(taken);
         let rest = (octets - taken) & 7;
         let first = last_octets(word_before(frame, question.root - taken)?, rest);
         if let Some(word) = lookup(hash.finish(secret, first, octets), settings) {

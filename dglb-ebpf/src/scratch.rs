@@ -8,22 +8,21 @@ pub struct Scratch {
     /// Entry n is for the n-th label from the left.
     pub starts: [u8; MAX_LABELS + 1],
     /// See [`Scratch::forget`].
-    forgotten: [u8; 2],
+    forgotten: u8,
 }
 
 impl Scratch {
-    /// The same numbers, of which the verifier knows no more than that they are octets.
+    /// The same number, of which the verifier knows no more than that it is an octet.
     ///
-    /// After a loop it knows them exactly, and would go through all that follows once for each turn
+    /// After a loop it knows it exactly, and would go through all that follows once for each turn
     /// at which the loop can end: more than a million instructions (kernel 6.18).
     #[inline(always)]
-    pub fn forget<const N: usize>(&mut self, numbers: [usize; N]) -> [usize; N] {
-        let place = (&raw mut self.forgotten).cast::<[u8; N]>();
-        const { assert!(N <= 2) };
-        // SAFETY: a field of ours, of two octets.
-        unsafe { place.write_volatile(numbers.map(|number| number as u8)) };
+    pub fn forget(&mut self, number: usize) -> usize {
+        let place = &raw mut self.forgotten;
+        // SAFETY: a field of ours.
+        unsafe { place.write_volatile(number as u8) };
         // SAFETY: as above.
-        unsafe { place.read_volatile() }.map(usize::from)
+        usize::from(unsafe { place.read_volatile() })
     }
 
     /// Start of a label; `label` is below the number of labels.
