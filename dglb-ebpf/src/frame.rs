@@ -21,6 +21,9 @@ pub const DNS: usize = UDP + UdpHdr::LEN;
 /// Offset of the question's name.
 pub const NAME: usize = DNS + size_of::<DnsHeader>();
 
+/// Protocol number of UDP in the IPv4 header (RFC 790).
+pub const UDP_PROTOCOL: u8 = 17;
+
 /// DNS header (RFC 1035 §4.1.1), network order.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -161,7 +164,7 @@ fn ipv4(frame: &Frame, addresses: &[[u8; 4]]) -> Result<(u32, usize), Outcome> {
     let first = source.to_ne_bytes()[0];
     // 0/8, loopback, multicast and above are no sources of a query (RFC 1122 §3.2.1.3).
     let odd_source = first == 0 || first == 127 || first >= 224;
-    if ip.vihl != 0x45 || ip.proto != 17 || fragment || odd_source {
+    if ip.vihl != 0x45 || ip.proto != UDP_PROTOCOL || fragment || odd_source {
         return Err(Outcome::NotDns);
     }
     if total < Ipv4Hdr::LEN + UdpHdr::LEN || IP + total > frame.len() {

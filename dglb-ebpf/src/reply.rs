@@ -18,15 +18,11 @@ use dglb_common::{
     layout::{Answer, MAX_ANSWER_OCTETS, MAX_POINTERS},
     query::{OUR_PAYLOAD_SIZE, TYPE_OPT},
 };
-use network_types::{
-    eth::{EthHdr, EtherType},
-    ip::Ipv4Hdr,
-    udp::UdpHdr,
-};
+use network_types::{eth::EtherType, ip::Ipv4Hdr};
 
 use crate::{
     edns::{Edns, OPT_OCTETS},
-    frame::{DNS, DnsHeader, Frame, Headers, IP, NAME, UDP, bind},
+    frame::{DNS, Frame, Headers, IP, NAME, UDP, UDP_PROTOCOL, bind},
     lookup::Found,
     outcome::Outcome,
     question::Question,
@@ -38,12 +34,19 @@ const TTL: u8 = 64;
 /// Octets that a frame grows by at most: records and OPT.
 const MAX_GROWTH: usize = MAX_ANSWER_OCTETS + OPT_OCTETS;
 
-/// What of the query is needed once its place has been overwritten.
+/// What of the query is needed once its place has been overwritten. Whole words as they stand in the
+/// frame: arrays of octets would be kept and written octet by octet.
 struct Saved {
-    ethernet: EthHdr,
-    ip: Ipv4Hdr,
-    udp: UdpHdr,
-    dns: DnsHeader,
+    /// Destination MAC address, and the first two octets of the source's.
+    ethernet_0: u64,
+    /// The other four octets of the source's.
+    ethernet_8: u32,
+    /// IPv4 source and destination address.
+    addresses: u64,
+    /// UDP source and destination port.
+    ports: u32,
+    /// ID and flags.
+    dns: u32,
     /// The last 8 octets of the question; of a short one, octets of the DNS header with it.
     question_end: u64,
 }
@@ -81,9 +84,10 @@ pub fn compose(
 #[inline(always)]
 fn save(frame: &Frame, question: &Question) -> Option<Saved> {
     Some(Saved {
-        ethernet: frame.read(0)?,
-        ip: frame.read(IP)?,
-        udp: frame.read(UDP)?,
+        ethernet_0: frame.read(0)?,
+        ethernet_8: frame.read(8)?,
+        addresses: frame.read(IP + 12)?,
+        ports: frame.read(UDP)?,
         dns: frame.read(DNS)?,
         question_end: frame.read(NAME - 8 + question.octets())?,
     })
@@ -277,84 +281,61 @@ fn write_opt(frame: &Frame, at: usize, edns: &Edns, odd: bool) -> Option<u64> {
 #[inline(always)]
 fn write_dns_header(frame: &Frame, saved: &Saved, edns: &Edns, answer: &Answer) -> Option<u64> {
     let authoritative = if answer.authoritative != 0 { 0x04 } else { 0 };
+    let [id_0, id_1, flags_0, flags_1] = saved.dns.to_ne_bytes();
     // QR, AA as the records say, RD copied; CD copied, RCODE.
-    let header = DnsHeader {
-        id: saved.dns.id,
-        flags: [
-            0x80 | authoritative | (saved.dns.flags[0] & 0x01),
-            (saved.dns.flags[1] & 0x10) | (answer.rcode & 0x0f),
-        ],
-        questions: [0, 1],
-        answers: [0, answer.answers],
-        authorities: [0, answer.authorities],
-        additionals: [0, answer.additionals + edns.present as u8],
-    };
-    frame.write(DNS, header)?;
-    let mut sum = 0;
-    for word in [
-        header.id,
-        header.flags,
-        header.questions,
-        header.answers,
-        header.authorities,
-        header.additionals,
-    ] {
-        sum += u64::from(u16::from_ne_bytes(word));
-    }
-    Some(sum)
+    let flags = [
+        0x80 | authoritative | (flags_0 & 0x01),
+        (flags_1 & 0x10) | (answer.rcode & 0x0f),
+    ];
+    let additionals = answer.additionals + edns.present as u8;
+    let words = [
+        u32::from_ne_bytes([id_0, id_1, flags[0], flags[1]]),
+        u32::from_ne_bytes([0, 1, 0, answer.answers]),
+        u32::from_ne_bytes([0, answer.authorities, 0, additionals]),
+    ];
+    frame.write(DNS, words)?;
+    Some(words.into_iter().map(u64::from).sum())
 }
 
 /// Writes the Ethernet and IPv4 headers; gives the sum of the UDP pseudo header (RFC 768).
 #[inline(always)]
 fn write_ethernet_and_ip(frame: &Frame, saved: &Saved, datagram: u16) -> Option<u64> {
-    let ethernet = EthHdr {
-        dst_addr: saved.ethernet.src_addr,
-        src_addr: saved.ethernet.dst_addr,
-        ether_type: EtherType::Ipv4 as u16,
-    };
-    frame.write(0, ethernet)?;
-    let addresses = half_words(saved.ip.src_addr) + half_words(saved.ip.dst_addr);
-    let mut ip = Ipv4Hdr {
-        vihl: 0x45,
-        tos: 0,
-        tot_len: (datagram + Ipv4Hdr::LEN as u16).to_be_bytes(),
-        id: [0, 0],
-        frags: [0x40, 0],
-        ttl: TTL,
-        proto: saved.ip.proto,
-        check: [0, 0],
-        src_addr: saved.ip.dst_addr,
-        dst_addr: saved.ip.src_addr,
-    };
-    let sum = addresses
-        + u64::from(u16::from_ne_bytes([ip.vihl, ip.tos]))
-        + u64::from(u16::from_ne_bytes(ip.tot_len))
-        + u64::from(u16::from_ne_bytes(ip.frags))
-        + u64::from(u16::from_ne_bytes([ip.ttl, ip.proto]));
-    ip.check = (!checksum::fold(sum)).to_ne_bytes();
-    frame.write(IP, ip)?;
-    Some(addresses + u64::from(u16::from_ne_bytes([0, ip.proto])) + u64::from(datagram.to_be()))
-}
-
-#[inline(always)]
-fn half_words(address: [u8; 4]) -> u64 {
-    let [a, b, c, d] = address;
-    u64::from(u16::from_ne_bytes([a, b])) + u64::from(u16::from_ne_bytes([c, d]))
+    // Destination and source change places: 6 octets each, of which the first word has 8.
+    let (first, second) = (
+        saved.ethernet_0.to_le(),
+        u64::from(saved.ethernet_8.to_le()),
+    );
+    frame.write(0, (first >> 48 | second << 16 | first << 48).to_le())?;
+    frame.write(8, ((first >> 16) as u32).to_le())?;
+    frame.write(12, EtherType::Ipv4 as u16)?;
+    let [len_0, len_1] = (datagram + Ipv4Hdr::LEN as u16).to_be_bytes();
+    // Version, IHL, DSCP and ECN 0, length; identification 0, DF; TTL, protocol, checksum.
+    let length = u32::from_ne_bytes([0x45, 0, len_0, len_1]);
+    let fragment = u32::from_ne_bytes([0, 0, 0x40, 0]);
+    let sum = checksum::add_word(0, saved.addresses)
+        + u64::from(length)
+        + u64::from(fragment)
+        + u64::from(u16::from_ne_bytes([TTL, UDP_PROTOCOL]));
+    let [check_0, check_1] = (!checksum::fold(sum)).to_ne_bytes();
+    let life = u32::from_ne_bytes([TTL, UDP_PROTOCOL, check_0, check_1]);
+    frame.write(IP, [length, fragment, life])?;
+    frame.write(IP + 12, saved.addresses.rotate_left(32))?;
+    Some(
+        checksum::add_word(0, saved.addresses)
+            + u64::from(u16::from_ne_bytes([0, UDP_PROTOCOL]))
+            + u64::from(datagram.to_be()),
+    )
 }
 
 /// Writes the UDP header. `sum` is that of all the rest.
 #[inline(always)]
 fn write_udp(frame: &Frame, saved: &Saved, datagram: u16, sum: u64) -> Option<()> {
-    let mut udp = UdpHdr {
-        src: saved.udp.dst,
-        dst: saved.udp.src,
-        len: datagram.to_be_bytes(),
-        check: [0, 0],
-    };
-    let sum = sum
-        + u64::from(u16::from_ne_bytes(udp.src))
-        + u64::from(u16::from_ne_bytes(udp.dst))
-        + u64::from(u16::from_ne_bytes(udp.len));
-    udp.check = checksum::udp_field(sum).to_ne_bytes();
-    frame.write(UDP, udp)
+    let ports = saved.ports.rotate_left(16);
+    let sum = sum + u64::from(ports) + u64::from(datagram.to_be());
+    let [len_0, len_1] = datagram.to_be_bytes();
+    let [check_0, check_1] = checksum::udp_field(sum).to_ne_bytes();
+    frame.write(
+        UDP,
+        [ports, u32::from_ne_bytes([len_0, len_1, check_0, check_1])],
+    )
 }
