@@ -199,3 +199,24 @@ fn the_kernel_says_what_user_space_says() {
         }
     }
 }
+
+/// The verifier gives up at a million instructions (`BPF_COMPLEXITY_LIMIT_INSNS`, kernel 5.2). Other
+/// kernels count otherwise, so a good part of it stays free.
+const MOST_VERIFIED: u32 = 100_000;
+
+#[test]
+fn the_verifier_has_room_left() {
+    if !dglb_tests::is_root() {
+        return;
+    }
+    let model = world::dns_b();
+    let kernel = Kernel::load(&model.tables(), &model.config.role, None);
+    let mut kernel = kernel.expect("the program loads");
+    let program = kernel.program().expect("it is there");
+    let info = program.info().expect("it is loaded");
+    let verified = info
+        .verified_instruction_count()
+        .expect("kernel 5.16 says it");
+    println!("verified instructions: {verified}");
+    assert!(verified > 0 && verified < MOST_VERIFIED, "{verified}");
+}
