@@ -108,6 +108,8 @@ impl Pins {
             return Ok(false);
         }
         remove_directory(node).map_err(|source| failed(node, source))?;
+        // Stays while another node's directory is in it.
+        let _ = node.parent().map(fs::remove_dir);
         Ok(true)
     }
 
