@@ -68,6 +68,7 @@ pub fn dns_b() -> Model {
                 &[("ns1.g.foo.com", DNS_B), ("a.ent.g.foo.com", DNS_B)],
             ),
             zone("shop.foo.com", &[("old.shop.foo.com", DNS_B)]),
+            zone("own.foo.com", &[("own.foo.com", DNS_B)]),
         ],
         services: vec![
             b_service("www.g.foo.com", 0, Form::Referral),

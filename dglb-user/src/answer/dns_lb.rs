@@ -207,6 +207,11 @@ impl Asked<'_> {
                 let a = Writer::new(self.question).a(name, self.service.referral_ttl, address);
                 Response::data(Counter::LbHost, vec![a], Vec::new())
             }
+            // NODATA would say that there is nothing of any type, the address among it (RFC 8482 §4).
+            Some(_) if self.question.qtype == TYPE_ANY => {
+                let any = Writer::new(self.question).any(name, self.service.referral_ttl);
+                Response::data(Counter::LbHost, vec![any], Vec::new())
+            }
             _ => self.negative(Counter::LbHost, ResponseCode::NoError, UNKNOWN_TTL),
         }
     }

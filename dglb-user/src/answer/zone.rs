@@ -104,6 +104,11 @@ pub(super) fn at_apex(dns_b: &DnsB, zone: &Zone, question: &Question<'_>) -> Res
             });
             Response::data(Counter::BZone, set.collect(), additional.collect())
         }
+        // An apex may be its own name server's host name.
+        TYPE_A => match addresses_of(zone, &zone.apex, &writer) {
+            addresses if addresses.is_empty() => nodata(zone, question, Counter::BZone),
+            addresses => Response::data(Counter::BZone, addresses, Vec::new()),
+        },
         _ => nodata(zone, question, Counter::BZone),
     }
 }

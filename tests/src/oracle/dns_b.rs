@@ -134,7 +134,7 @@ fn in_zone(node: &DnsB, zone: &Zone, query: &Query) -> Expected {
             }
         }
         RecordType::ANY => Expected::data(Counter::BZone, vec![hinfo(name, zone.ttl)]),
-        RecordType::A if !at_apex => Expected::data(Counter::BZone, own),
+        RecordType::A if !own.is_empty() => Expected::data(Counter::BZone, own),
         _ => nodata(zone, Counter::BZone),
     }
 }

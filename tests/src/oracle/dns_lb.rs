@@ -63,6 +63,10 @@ pub(super) fn expect(model: &Model, node: &DnsLb, query: &Query) -> Expected {
                 Counter::LbHost,
                 vec![a(name, service.referral_ttl, address)],
             ),
+            // RFC 8482 §4: a subset of what is there, or HINFO; there is an address.
+            Some(_) if query.query_type() == RecordType::ANY => {
+                Expected::data(Counter::LbHost, vec![hinfo(name, service.referral_ttl)])
+            }
             // "unknown node, other family or type: NODATA, SOA M, TTL ≤ 60 s"
             _ => negative(
                 service,
