@@ -16,9 +16,11 @@ use crate::{
 pub fn run(ctx: &XdpContext) -> Result<u32, Outcome> {
     let settings = SETTINGS.get(0).ok_or(Outcome::Table)?;
     let frame = Frame::of(ctx);
-    let headers = frame::headers(&frame, &settings.addresses)?;
+    let datagram = frame::datagram(&frame, &settings.addresses)?;
     let secret = SECRET.get(0).ok_or(Outcome::Table)?;
-    limit::charge(headers.source, settings, secret)?;
+    // Before anything is passed up: user space is behind the same limit.
+    limit::charge(datagram.source, settings, secret)?;
+    let headers = frame::headers(&frame, &datagram)?;
     let scratch = SCRATCH.get_ptr_mut(0).ok_or(Outcome::Table)?;
     // SAFETY: this CPU's own element, and one frame is worked on at a time.
     let scratch = unsafe { &mut *scratch };
@@ -31,7 +33,7 @@ pub fn run(ctx: &XdpContext) -> Result<u32, Outcome> {
         &question,
         &matched,
         settings,
-        headers.source,
+        datagram.source,
     )?;
     reply::compose(ctx, frame, &headers, &question, &edns, &found)
 }

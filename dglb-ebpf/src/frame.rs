@@ -108,30 +108,62 @@ pub fn bind(mut pointer: usize) -> usize {
     pointer
 }
 
-/// What is needed of the headers; whole words, for the reason that [`crate::edns::Edns`] gives.
+/// A UDP datagram to port 53 of an address of ours. Whole words, for the reason that
+/// [`crate::edns::Edns`] gives.
 #[derive(Clone, Copy)]
-pub struct Headers {
+pub struct Datagram {
     /// IPv4 source address as it stands in the header, read as a native integer.
     pub source: u32,
-    /// Offset of the first octet behind the DNS message; at most 42 + 1472.
+    /// Source port.
+    pub port: u32,
+    /// Octets of the DNS message.
+    pub message: usize,
+}
+
+/// What is needed of the DNS header.
+#[derive(Clone, Copy)]
+pub struct Headers {
+    /// Offset of the first octet behind the DNS message; at most 42 + [`MAX_MESSAGE`].
     pub message_end: usize,
     /// ARCOUNT: 0 or 1.
     pub additionals: u64,
 }
 
-/// The largest UDP payload looked at: a query never fills an Ethernet frame.
+/// The largest DNS message looked at: a query never fills an Ethernet frame.
 const MAX_MESSAGE: usize = 1024;
 
-/// Reads the headers, if the frame is a plain DNS query to one of `addresses`.
+/// Source ports below this one are other servers', perhaps of one that answers answers.
+const FIRST_CLIENT_PORT: u32 = 1024;
+
+/// Reads the headers up to UDP, if the frame is a datagram to port 53 of one of `addresses`.
 #[inline(always)]
-pub fn headers(frame: &Frame, addresses: &[[u8; 4]]) -> Result<Headers, Outcome> {
+pub fn datagram(frame: &Frame, addresses: &[[u8; 4]]) -> Result<Datagram, Outcome> {
     let ethernet = frame.read::<EthHdr>(0).ok_or(Outcome::NotDns)?;
     // A group address (IEEE 802.3 §3.2.3: first bit on the wire) is nobody's query to answer.
     if { ethernet.ether_type } != EtherType::Ipv4 as u16 || ethernet.dst_addr[0] & 1 != 0 {
         return Err(Outcome::NotDns);
     }
-    let (source, udp_octets) = ipv4(frame, addresses)?;
-    let message_octets = udp(frame, udp_octets)?;
+    let (source, octets) = ipv4(frame, addresses)?;
+    let udp = frame.read::<UdpHdr>(UDP).ok_or(Outcome::NotDns)?;
+    if udp.dst != [0, 53] || usize::from(u16::from_be_bytes(udp.len)) != octets {
+        return Err(Outcome::NotDns);
+    }
+    Ok(Datagram {
+        source,
+        port: u32::from(u16::from_be_bytes(udp.src)),
+        message: octets - UdpHdr::LEN,
+    })
+}
+
+/// Reads the DNS header, if it is that of a plain query.
+#[inline(always)]
+pub fn headers(frame: &Frame, datagram: &Datagram) -> Result<Headers, Outcome> {
+    if datagram.port < FIRST_CLIENT_PORT {
+        return Err(Outcome::NotDns);
+    }
+    if datagram.message > MAX_MESSAGE {
+        return Err(Outcome::Form);
+    }
     let dns = frame.read::<DnsHeader>(DNS).ok_or(Outcome::Form)?;
     // QR 0, opcode QUERY, AA 0, TC 0; RA 0, Z 0, RCODE 0. RD, AD (RFC 6840 §5.7) and CD may be set.
     if dns.flags[0] & 0xfe != 0 || dns.flags[1] & 0xcf != 0 {
@@ -146,8 +178,7 @@ pub fn headers(frame: &Frame, addresses: &[[u8; 4]]) -> Result<Headers, Outcome>
         return Err(Outcome::Form);
     }
     Ok(Headers {
-        source,
-        message_end: DNS + message_octets,
+        message_end: DNS + datagram.message,
         additionals: u64::from(dns.additionals[1]),
     })
 }
@@ -188,22 +219,4 @@ fn ipv4(frame: &Frame, addresses: &[[u8; 4]]) -> Result<(u32, usize), Outcome> {
 fn sum_of_header(frame: &Frame) -> Option<u64> {
     let words = frame.read::<[u32; Ipv4Hdr::LEN / 4]>(IP)?;
     Some(words.into_iter().map(u64::from).sum())
-}
-
-/// Checks the UDP header (RFC 768); gives the octets of the DNS message.
-#[inline(always)]
-fn udp(frame: &Frame, datagram: usize) -> Result<usize, Outcome> {
-    let udp = frame.read::<UdpHdr>(UDP).ok_or(Outcome::NotDns)?;
-    // Source ports below 1024: another server, perhaps one that answers answers.
-    if udp.dst != [0, 53] || u16::from_be_bytes(udp.src) < 1024 {
-        return Err(Outcome::NotDns);
-    }
-    if usize::from(u16::from_be_bytes(udp.len)) != datagram {
-        return Err(Outcome::NotDns);
-    }
-    let message = datagram - UdpHdr::LEN;
-    if message > MAX_MESSAGE {
-        return Err(Outcome::Form);
-    }
-    Ok(message)
 }

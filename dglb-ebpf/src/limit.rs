@@ -23,42 +23,65 @@ pub fn charge(source: u32, settings: &Settings, secret: &Secret) -> Result<(), O
     if now.saturating_sub(heartbeat) > settings.max_stale_ns {
         return Err(Outcome::Stale);
     }
-    let rate = rate_of(source, settings);
+    let Rule { rate, mask } = rule_of(source, settings);
     let bucket = LIMITS
-        .get_ptr_mut(bucket_of(source, secret))
+        .get_ptr_mut(bucket_of(source, mask, secret))
         .ok_or(Outcome::Table)?;
     // SAFETY: a pointer that the map gave, to this CPU's word.
     let full_at = unsafe { *bucket };
-    let start = if full_at > now { full_at } else { now };
+    // A bucket is never emptier than empty: what an earlier run with a larger burst left is cut.
+    let empty = now + rate.burst_ns;
+    let start = if full_at > empty { empty } else { full_at };
+    let start = if start > now { start } else { now };
     let next = start + rate.interval_ns;
-    if next - now > rate.burst_ns {
-        return Err(Outcome::Limited);
-    }
+    let limited = next > empty;
     // SAFETY: as above.
-    unsafe { *bucket = next };
-    Ok(())
+    unsafe { *bucket = if limited { start } else { next } };
+    if limited {
+        Err(Outcome::Limited)
+    } else {
+        Ok(())
+    }
 }
 
-/// The limit of the longest prefix that has the source, or the default.
+/// The mask of a /24, as it stands in memory.
+const SLASH_24: u32 = u32::from_ne_bytes([255, 255, 255, 0]);
+
+/// A rate, and the mask of the sources that share a bucket; whole words, for the reason that
+/// [`crate::edns::Edns`] gives.
+struct Rule {
+    rate: LimitRate,
+    mask: u64,
+}
+
+/// The limit of the longest prefix that has the source, or the default. A prefix longer than /24 has a
+/// bucket of its own, so that its neighbours can't empty it.
 #[inline(always)]
-fn rate_of(source: u32, settings: &Settings) -> LimitRate {
+fn rule_of(source: u32, settings: &Settings) -> Rule {
     for index in 0..MAX_LIMIT_PREFIXES {
         if index as u32 >= settings.prefix_count {
             break;
         }
         let prefix = &settings.prefixes[index];
         if source & prefix.mask == prefix.network {
-            return prefix.rate;
+            return Rule {
+                rate: prefix.rate,
+                mask: u64::from(prefix.mask | SLASH_24),
+            };
         }
     }
-    settings.limit
+    Rule {
+        rate: settings.limit,
+        mask: u64::from(SLASH_24),
+    }
 }
 
-/// The bucket of the source's /24: high bits of a product with a secret odd number.
+/// The bucket of the sources that are alike under the mask: high bits of a product with a secret odd
+/// number.
 #[inline(always)]
-fn bucket_of(source: u32, secret: &Secret) -> u32 {
-    let [a, b, c, _] = source.to_ne_bytes();
-    let network = u64::from(u32::from_be_bytes([0, a, b, c]));
+fn bucket_of(source: u32, mask: u64, secret: &Secret) -> u32 {
+    let network = u64::from(source) & mask | mask << 32;
     let hash = (network ^ secret.seed_a).wrapping_mul(secret.multiplier_b);
-    (hash >> (64 - LIMIT_BUCKETS.trailing_zeros())) as u32
+    ((hash ^ hash >> 32).wrapping_mul(secret.multiplier_a) >> (64 - LIMIT_BUCKETS.trailing_zeros()))
+        as u32
 }

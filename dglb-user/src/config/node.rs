@@ -17,6 +17,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// The highest rate: the buckets count in whole nanoseconds, and above this one the step between two
+/// rates is coarse.
+const MAX_RATE: u32 = 100_000_000;
+
 /// What a /24 gets when the file says nothing.
 const DEFAULT_RATE: Rate = Rate {
     per_second: 1000,
@@ -168,5 +172,5 @@ fn prefix(value: Value<'_>) -> Option<Found<Ipv4Net>> {
 }
 
 fn rate(value: Value<'_>) -> Option<u32> {
-    value.number(1..=u32::MAX, "; 0 would answer nobody")
+    value.number(1..=MAX_RATE, "; 0 would answer nobody")
 }

@@ -165,6 +165,8 @@ fn attach_one(kernel: &mut Kernel, pins: &Pins, interface: &str) -> Result<Attac
     if let Some((mode, pin)) = links(pins).remove(interface) {
         match replace(kernel, &pin) {
             Ok(()) => return Ok(Attached { mode, new: None }),
+            // All else leaves the program that serves where it is.
+            Err(error) if !is_void(&error) => return Err(error),
             Err(error) => {
                 // The interface was removed and made anew: its old link holds on to nothing.
                 tracing::info!(interface, %error, "the earlier link is void, a new one is made");
@@ -191,6 +193,13 @@ fn attach_one(kernel: &mut Kernel, pins: &Pins, interface: &str) -> Result<Attac
         interface: interface.to_owned(),
         reason: error.to_string(),
     })
+}
+
+/// Whether a link's interface is gone: `bpf_xdp_link_update` says ENOLINK (net/core/dev.c, kernel 5.9).
+fn is_void(error: &KernelError) -> bool {
+    const ENOLINK: i32 = 67;
+    matches!(error, KernelError::Program(ProgramError::SyscallError(error))
+        if error.io_error.raw_os_error() == Some(ENOLINK))
 }
 
 /// Replaces the program under a pinned link.

@@ -79,7 +79,13 @@ impl Pinned {
                 .resolvers
                 .iter()
                 .filter_map(|(resolver, value)| {
-                    Some((*resolver, label_of(value.vantage)?, value.seen))
+                    let entry = self.dns_lbs.get(value.vantage as usize)?;
+                    // Tables of two runs, mixed by a start that was killed, name different addresses.
+                    (entry.address.octets() == value.dns_lb).then_some((
+                        *resolver,
+                        entry.label,
+                        value.seen,
+                    ))
                 })
                 .collect(),
             dns_lbs: self

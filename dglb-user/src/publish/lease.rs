@@ -95,7 +95,7 @@ impl Leases {
     }
 
     /// The default DNS-LB serves for all that are down, if it is up.
-    fn stand_in(&mut self) -> Vec<Changed> {
+    pub fn stand_in(&mut self) -> Vec<Changed> {
         let mut changed = Vec::new();
         if !self.is_up(self.default) {
             return changed;
@@ -162,6 +162,19 @@ mod tests {
         assert_eq!(changed.last().map(|(vantage, _)| *vantage), Some(1));
         leases.renew(1, after(11));
         assert_eq!(serves(&leases), [0, 1, 0]);
+    }
+
+    #[test]
+    fn after_a_restart_with_another_default_that_one_stands_in() {
+        let start = Instant::now();
+        let mut leases = leases(start);
+        // "two" was served by "one", which was the default in the run before.
+        leases.vantages[2].serves = 1;
+        leases.renew(0, start);
+        leases.vantages[2].serves = 1;
+        assert_eq!(serves(&leases), [0, 0, 1]);
+        leases.stand_in();
+        assert_eq!(serves(&leases), [0, 0, 0]);
     }
 
     #[test]

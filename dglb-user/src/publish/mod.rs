@@ -123,6 +123,10 @@ impl Publisher {
         counted: impl Fn() -> Counters,
         stop: CancellationToken,
     ) {
+        // The default DNS-LB, or who is configured, may be another than in the run before.
+        for (vantage, value) in self.leases.stand_in() {
+            self.publish_or_log(&Change::SetVantage(vantage, value));
+        }
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

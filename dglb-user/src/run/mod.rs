@@ -98,6 +98,9 @@ fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
         tokio::spawn(async move {
             signal.recv().await;
             stop.cancel();
+            signal.recv().await;
+            // Asked again: something hangs, and whoever asks knows better.
+            std::process::exit(1);
         });
     }
     Ok(())

@@ -47,7 +47,7 @@ fn role_node_and_limit() {
         "# per_second = 1000" => "per_second = -5", "-5", "limit.per_second", OutOfRange, "from 1 to";
         "# per_second = 1000" => "per_second = \"1000\"", "per_second", "limit.per_second", WrongType, "whole number";
         "# per_second = 1000" => "per_second = 1e3", "1e3", "limit.per_second", WrongType, "whole number";
-        "# burst = 2000" => "burst = 4294967296", "4294967296", "limit.burst", OutOfRange, "4294967295";
+        "# burst = 2000" => "burst = 100000001", "100000001", "limit.burst", OutOfRange, "100000000";
         "\"198.51.100.0/24\"" => "\"198.51.100.7/24\"", ".7/24", "limit.prefix[0].prefix", BadForm, "write \"198.51.100.0/24\"";
         "\"198.51.100.0/24\"" => "\"198.51.100.0/33\"", "/33", "limit.prefix[0].prefix", BadForm, "not an IPv4 prefix";
         "\"198.51.100.0/24\"" => "\"198.51.100.0\"", "prefix =", "limit.prefix[0].prefix", BadForm, "its length";
