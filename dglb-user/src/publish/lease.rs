@@ -111,7 +111,9 @@ impl Leases {
     }
 
     fn is_up(&self, index: usize) -> bool {
-        self.vantages[index].state == VantageState::Up as u32
+        self.vantages
+            .get(index)
+            .is_some_and(|value| value.state == VantageState::Up as u32)
     }
 }
 

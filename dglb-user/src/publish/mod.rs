@@ -425,4 +425,31 @@ mod tests {
             "the last answer"
         );
     }
+
+    #[tokio::test]
+    async fn a_dns_lbs_publisher_runs_and_takes_rankings() {
+        let publisher = publisher(DNS_LB);
+        let tables = Arc::clone(&publisher.tables);
+        let reference = |place: u32| {
+            let tables = tables.read().expect("not poisoned");
+            let (_, index) = ranking_place(tables.settings.pages_per_vantage, 0, 0, place);
+            tables.rankings[index as usize]
+        };
+        assert!(!reference(KIND_A).is_ready());
+        let (sender, events) = mpsc::channel(4);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(publisher.run(events, Counters::default, stop.clone()));
+        let ranking = vec![0];
+        let event = Event::Ranking {
+            service: 0,
+            ranking,
+        };
+        sender.send(event).await.expect("the publisher runs");
+        while !reference(KIND_A).is_ready() {
+            assert!(!running.is_finished(), "the publisher ended");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.cancel();
+        running.await.expect("no panic");
+    }
 }

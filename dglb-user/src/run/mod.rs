@@ -84,10 +84,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     tasks.map_protocol(&config, listener, event_sender).await?;
     tracing::info!(node = config.node.name, "in service");
-    stop.cancelled().await;
+    // A node of which a part is gone would look alive: it ends, and whoever started it starts it again.
+    let failure = tokio::select! {
+        () = stop.cancelled() => None,
+        failure = tasks.failure() => Some(failure),
+    };
     tracing::info!("stopping; links and tables stay, the kernel answers on");
     tasks.join().await;
-    Ok(())
+    match failure {
+        None => Ok(()),
+        Some(error) => bail!("a task of the node ended: {error}"),
+    }
 }
 
 /// SIGTERM and SIGINT end the node; what the kernel answers goes on.

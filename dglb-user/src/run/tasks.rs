@@ -13,7 +13,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -232,7 +232,18 @@ impl Tasks {
         Ok(())
     }
 
-    /// Waits for all tasks to end, after the token was cancelled; or for the first to fail.
+    /// Waits for a task that ends badly, and gives what it said; for ever, if none does.
+    pub async fn failure(&mut self) -> JoinError {
+        loop {
+            match self.running.join_next().await {
+                Some(Err(error)) => return error,
+                Some(Ok(())) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits for all tasks to end, after the token was cancelled.
     pub async fn join(mut self) {
         self.stop.cancel();
         while let Some(ended) = self.running.join_next().await {
