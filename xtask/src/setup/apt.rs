@@ -204,7 +204,7 @@ rustc-web:
   Candidate: 1.96.0+dfsg1-1~deb12u2
   Version table:
      1.96.0+dfsg1-1~deb12u2 500
-        500 http://deb.debian.org/debian-security bookworm-security/main amd64 Packages
+        500 http://mirror.example/debian-security bookworm-security/main amd64 Packages
 rustc:
   Installed: 1.63.0+dfsg1-2
   Candidate: 1.63.0+dfsg1-2
