@@ -64,8 +64,8 @@ pub static ANSWERS: Array<Answer, 1> = Array::new();
 #[btf_map(name = "counters")]
 pub static COUNTERS_MAP: PerCpuArray<Counters, 1> = PerCpuArray::new();
 
-/// Keyed hash of a source's /24 or longer prefix → when its bucket is full again, nanoseconds; written here only; kept
-/// over restarts.
+/// Keyed hash of a source's /24 or longer prefix → when its bucket is full again, nanoseconds; written
+/// here only; kept over restarts.
 #[btf_map(name = "limits")]
 pub static LIMITS: PerCpuArray<u64, LIMIT_BUCKETS> = PerCpuArray::new();
 
