@@ -4,6 +4,7 @@ pub mod answer;
 pub mod check;
 pub mod config;
 pub mod control;
+pub mod interfaces;
 pub mod kernel;
 pub mod kernel_object;
 pub mod label;
