@@ -104,7 +104,9 @@ fn of_message(message: &LinkMessage) -> Interface {
             LinkAttribute::Link(index) => interface.lower = Some(*index),
             LinkAttribute::LinkNetNsId(_) => is_lower_elsewhere = true,
             LinkAttribute::LinkInfo(info) => interface.kind = kind_of(info),
-            LinkAttribute::Xdp(xdp) => interface.programs = xdp.iter().filter_map(program).collect(),
+            LinkAttribute::Xdp(xdp) => {
+                interface.programs = xdp.iter().filter_map(program).collect()
+            }
             _ => {}
         }
     }
@@ -215,7 +217,11 @@ mod tests {
             LinkXdp::SkbProgId(42),
         ];
         let interface = of_message(&message(3, vec![LinkAttribute::Xdp(xdp)]));
-        let seen: Vec<_> = interface.programs.iter().map(|at| (at.mode, at.id)).collect();
+        let seen: Vec<_> = interface
+            .programs
+            .iter()
+            .map(|at| (at.mode, at.id))
+            .collect();
         assert_eq!(seen, [("native", 41), ("generic", 42)]);
         assert!(interface.has_program(42) && !interface.has_program(43));
     }

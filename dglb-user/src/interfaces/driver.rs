@@ -26,7 +26,13 @@ const NETDEV_XDP_ACT_BASIC: u64 = 1;
 /// Whether the driver of the interface `index` runs XDP programs itself, as it is set up now; `None`:
 /// the kernel does not say (before 6.3), or there is no such interface.
 pub fn has_native_xdp(index: u32) -> Option<bool> {
-    let family = ask(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, b"netdev\0").ok()?;
+    let family = ask(
+        GENL_ID_CTRL,
+        CTRL_CMD_GETFAMILY,
+        CTRL_ATTR_FAMILY_NAME,
+        b"netdev\0",
+    )
+    .ok()?;
     let family = attribute(&family, CTRL_ATTR_FAMILY_ID)?;
     let family = u16::from_ne_bytes(family.try_into().ok()?);
     let number = index.to_ne_bytes();

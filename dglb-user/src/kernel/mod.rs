@@ -9,7 +9,9 @@
 
 pub mod attach;
 mod fill;
+mod links;
 mod name_index;
+mod obstacle;
 pub mod pins;
 pub mod read;
 

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use aya_log::EbpfLogger;
 use dglb_common::{counters::Counters, layout::Secret};
 
+use super::watched::Watched;
 use crate::{
     config::{Config, Datapath},
     kernel::{
@@ -88,7 +89,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     Ok(Served {
         tables,
         sites,
-        data_path: Box::new(kernel),
+        data_path: Box::new(Watched::new(kernel, pins, &modes)),
         counted_before: before.user,
         kernel_log,
     })
