@@ -7,6 +7,8 @@ use std::net::Ipv4Addr;
 
 use tokio::sync::oneshot;
 
+use crate::capacity::TableFull;
+
 /// Something that may change the tables.
 #[derive(Debug)]
 pub enum Event {
@@ -60,9 +62,9 @@ pub enum Rejection {
         /// What was announced.
         announced: Ipv4Addr,
     },
-    /// The table is full.
-    #[error("the table of resolvers is full ({0} entries)")]
-    Full(usize),
+    /// A table is full.
+    #[error(transparent)]
+    Full(#[from] TableFull),
     /// The tables could not be written.
     #[error("the tables could not be written: {0}")]
     Tables(String),

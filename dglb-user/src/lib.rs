@@ -1,6 +1,7 @@
 //! DGLB in user space: configuration, tables, DNS by sockets, the map protocol, probes.
 
 pub mod answer;
+pub mod capacity;
 pub mod check;
 pub mod config;
 pub mod control;

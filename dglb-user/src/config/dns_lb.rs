@@ -16,10 +16,17 @@ use crate::{label::Label, name::OwnerName};
 const MAX_RESOLVERS: usize = 4096;
 
 /// Keys of a DNS-B, and what to do with them here.
-pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
-    "zone",
-    "remove it: zones are delegated to the DNS-Bs; only role \"dns-b\" has them",
-)];
+pub(super) const ELSEWHERE: [(&str, &str); 2] = [
+    (
+        "zone",
+        "remove it: zones are delegated to the DNS-Bs; only role \"dns-b\" has them",
+    ),
+    (
+        "tables",
+        "remove it: only role \"dns-b\" has a table of resolvers; the others are as large as the file \
+         needs",
+    ),
+];
 
 /// Reads the tables of a DNS-LB. `node` is `None` when it could not be read.
 pub(super) fn read(

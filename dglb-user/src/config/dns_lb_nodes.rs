@@ -8,8 +8,12 @@ use super::{
     names,
     reader::Table,
     report::{At, Found, Report},
+    table_sizes,
 };
-use crate::label::Label;
+use crate::{
+    capacity::{MAX_DNS_LBS, TableFull},
+    label::Label,
+};
 
 /// The entries that could be read, each with the place of its name.
 pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Vec<Found<DnsLbNode>> {
@@ -42,6 +46,10 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Vec<Found<DnsLb
         |address| format!("the dns_lb address {address}"),
     );
     refuse_label_collisions(report, &nodes);
+    let places = nodes.iter().map(|node| &node.at);
+    table_sizes::refuse_overflow(report, places, MAX_DNS_LBS, |needed| TableFull::Vantages {
+        needed,
+    });
     nodes
 }
 

@@ -25,7 +25,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use dglb_common::{
     counters::Counters,
-    layout::{MAX_RESOLVERS, ResolverKey, ResolverValue, VantageValue},
+    layout::{ResolverKey, ResolverValue, VantageValue},
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -131,7 +131,7 @@ impl Kernel {
     pub fn load(tables: &Tables, role: &Role, pins: Option<&Pins>) -> Result<Self, KernelError> {
         let object = kernel_object::object()?;
         let resolvers = match role {
-            Role::DnsB(_) => MAX_RESOLVERS as u32,
+            Role::DnsB(dns_b) => dns_b.max_resolvers,
             Role::DnsLb(_) => 1,
         };
         let at_least_one = |len: usize| len.max(1) as u32;

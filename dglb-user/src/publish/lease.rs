@@ -135,6 +135,7 @@ mod tests {
             default_dns_lb: 0,
             zones: Vec::new(),
             services: Vec::new(),
+            max_resolvers: 1,
         };
         let vantages: Vec<VantageValue> = (0..3)
             .map(|serves| VantageValue {

@@ -16,7 +16,7 @@ use std::{
 
 use dglb_common::{
     counters::Counters,
-    layout::{KIND_A, KIND_AAAA, MAX_RESOLVERS, ranking_place},
+    layout::{KIND_A, KIND_AAAA, ranking_place},
 };
 use tokio::{
     sync::mpsc,
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::rank::first_ranking;
 use self::{build::SiteAnswers, lease::Leases};
 use crate::{
+    capacity::TableFull,
     config::{Config, DnsB, Role},
     control::{Event, Rejection},
     tables::{Change, Tables},
@@ -198,18 +199,25 @@ impl Publisher {
         self.elsewhere.remove(&vantage);
         let seen = unix_seconds();
         for &resolver in resolvers {
-            let full = {
-                let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-                tables.resolvers.len() >= MAX_RESOLVERS && !tables.resolvers.contains_key(&resolver)
-            };
-            if full {
-                return Err(Rejection::Full(MAX_RESOLVERS));
-            }
+            self.room_for(resolver)?;
             let value = build::mapping(resolver, vantage, known, seen);
             self.publish(&Change::SetResolver(resolver, value))?;
         }
         tracing::info!(node, %dns_lb, resolvers = resolvers.len(), "resolvers announced");
         self.alive(vantage)
+    }
+
+    /// Whether the table of resolvers takes `resolver`.
+    fn room_for(&self, resolver: Ipv4Addr) -> Result<(), TableFull> {
+        let size = match &self.config.role {
+            Role::DnsB(dns_b) => dns_b.max_resolvers as usize,
+            Role::DnsLb(_) => 0,
+        };
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        if tables.resolvers.len() < size || tables.resolvers.contains_key(&resolver) {
+            return Ok(());
+        }
+        Err(TableFull::Resolvers { size, needed: None })
     }
 
     fn withdraw(&mut self, node: &str, resolvers: &[Ipv4Addr]) -> Result<(), Rejection> {
@@ -358,6 +366,35 @@ mod tests {
         );
         assert_eq!(publisher.withdraw("lb2.isp2.example", &[RESOLVER]), Ok(()));
         assert_eq!(served_by(&publisher, RESOLVER), Some(0));
+    }
+
+    #[test]
+    fn a_full_table_refuses_the_next_resolver_and_serves_the_others() {
+        let mut publisher = publisher(&DNS_B.replace("# resolvers = 1000000", "resolvers = 2"));
+        let resolver = |last| Ipv4Addr::new(198, 51, 100, last);
+        let announced = publisher.announce("lb2.isp2.example", LB2, &[1, 2, 3].map(resolver));
+        let full = TableFull::Resolvers {
+            size: 2,
+            needed: None,
+        };
+        assert_eq!(announced, Err(Rejection::Full(full)));
+        let served = [1, 2, 3].map(|last| served_by(&publisher, resolver(last)));
+        assert_eq!(served, [Some(1), Some(1), Some(0)]);
+        // One that is in the table may be announced again, and a withdrawal makes room.
+        assert_eq!(
+            publisher.announce("lb1.isp1.example", LB1, &[resolver(1)]),
+            Ok(())
+        );
+        assert_eq!(served_by(&publisher, resolver(1)), Some(0));
+        assert_eq!(
+            publisher.withdraw("lb2.isp2.example", &[resolver(2)]),
+            Ok(())
+        );
+        assert_eq!(
+            publisher.announce("lb2.isp2.example", LB2, &[resolver(3)]),
+            Ok(())
+        );
+        assert_eq!(served_by(&publisher, resolver(3)), Some(1));
     }
 
     #[test]

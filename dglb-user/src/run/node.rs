@@ -8,6 +8,7 @@ use dglb_common::{counters::Counters, layout::Secret};
 
 use super::watched::Watched;
 use crate::{
+    capacity,
     config::{Config, Datapath},
     kernel::{
         Kernel, KernelError,
@@ -74,6 +75,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         None => new_secret()?,
     };
     let (tables, sites) = tables(config, secret, &before.restored(), rankings);
+    capacity::check(config, &tables)?;
     let (mut kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
         if is_first {
             pins.discard();
