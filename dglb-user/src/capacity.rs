@@ -75,7 +75,7 @@ impl TableFull {
         let (table, size) = (self.table(), self.size());
         match self {
             Self::Resolvers { needed: None, .. } => {
-                format!("the table \"{table}\" is full: it has room for {size} entries")
+                format!("the table {table} is full: it has room for {size} entries")
             }
             Self::Resolvers {
                 needed: Some(needed),
@@ -84,7 +84,7 @@ impl TableFull {
             | Self::Vantages { needed }
             | Self::Names { needed }
             | Self::Answers { needed } => {
-                format!("the table \"{table}\" has room for {size} entries, {needed} are needed")
+                format!("the table {table} has room for {size} entries, {needed} are needed")
             }
         }
     }
@@ -93,7 +93,7 @@ impl TableFull {
     pub fn remedy(self) -> String {
         match self {
             Self::Resolvers { .. } => format!(
-                "write a larger tables.resolvers (at most {MAX_RESOLVERS}) into the DNS-B's file and start \
+                "write a larger tables.resolvers (at most {MAX_RESOLVERS}) into the file of the DNS-B and start \
                  it again"
             ),
             Self::Vantages { .. } => {
@@ -182,7 +182,7 @@ mod tests {
         ];
         for (error, table, number, setting) in errors {
             let said = error.to_string();
-            let table = format!("\"{table}\"");
+            let table = format!("the table {table} ");
             for piece in [table.as_str(), number, setting] {
                 assert!(said.contains(piece), "{piece} is not in {said}");
             }

@@ -125,7 +125,7 @@ fn answers_that_no_table_has_room_for_are_refused() {
     let errors = errors_of(&many(900));
     assert_eq!(errors.0.len(), 1, "{errors}");
     assert_eq!(errors.0[0].key, "service[870].name");
-    for piece in ["\"answers\"", "1048576", "1086008 are needed"] {
+    for piece in ["table answers", "1048576", "1086008 are needed"] {
         assert!(errors.0[0].message.contains(piece), "{errors}");
     }
     assert!(errors.0[0].remedy.contains("referral_ttl"), "{errors}");
@@ -145,7 +145,7 @@ fn more_dns_lbs_than_have_numbers_are_refused() {
     let errors = errors_of(&text);
     assert_eq!(errors.0.len(), 1, "{errors}");
     assert_eq!(errors.0[0].key, "dns_lb[65535].name");
-    for piece in ["\"vantages\"", "65535", "65536 are needed"] {
+    for piece in ["table vantages", "65535", "65536 are needed"] {
         assert!(errors.0[0].message.contains(piece), "{errors}");
     }
 }
