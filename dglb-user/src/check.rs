@@ -26,7 +26,11 @@ const MAX_LINES: usize = 20;
 pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyhow::Result<bool> {
     let loaded = Config::load(path);
     let machine = match &loaded {
-        Ok(config) if !offline => check_machine(config, PortCheck::Skip),
+        Ok(config) if !offline => {
+            let mut found = check_machine(config, PortCheck::Skip);
+            found.errors.extend(taken(config));
+            found
+        }
         Ok(_) | Err(_) => Findings::default(),
     };
     let ok = loaded.is_ok() && machine.errors.is_empty();
@@ -57,6 +61,24 @@ pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyho
         }
     }
     Ok(ok)
+}
+
+/// Configured interfaces with somebody else's program; a start would fail there.
+fn taken(config: &Config) -> Vec<MachineError> {
+    let wanted = match config.node.datapath {
+        Datapath::Xdp => config.node.interfaces.as_slice(),
+        Datapath::Userspace => &[],
+    };
+    let error = |(name, reason)| MachineError::Taken {
+        key: match wanted.iter().position(|wanted| *wanted == name) {
+            Some(index) => format!("node.interfaces[{index}]"),
+            None => "node.interfaces".to_owned(),
+        },
+        name,
+        reason,
+    };
+    let taken = attach::taken(&Pins::of(&config.node), wanted);
+    taken.into_iter().map(error).collect()
 }
 
 /// How XDP runs, or would run, at a configured interface.

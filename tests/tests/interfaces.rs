@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use dglb_tests::{
     is_root,
     lab::{
-        Namespace, dns,
+        Namespace, dns, find_program,
         node::{Node, WWW},
         wait,
     },
@@ -260,6 +260,29 @@ fn an_interface_that_vanishes_under_a_running_node_is_attached_again() -> Result
     drop(foreign);
     namespace.ip("link delete wan0\n")?;
 
+    // Renamed: its link goes with it until the next start, and a new one of the old name gets another.
+    pair(&namespace, "wan0")?;
+    let is_served = |name: &str| {
+        wait::until("it is attached", PATIENCE, || {
+            ensure!(program(&namespace, name)? == serving, "not yet");
+            Ok(())
+        })
+    };
+    is_served("wan0")?;
+    rename(&namespace, "wan0", "moved0")?;
+    rename(&namespace, "wan0p", "moved0p")?;
+    pair(&namespace, "wan0")?;
+    is_served("wan0")?;
+    assert_eq!(
+        interfaces(&rig.node)?,
+        ["eth0 native", "moved0 native", "wan0 native"]
+    );
+    assert_eq!(program(&namespace, "moved0")?, serving);
+    rig.daemon()?.stop()?;
+    rig.start()?;
+    kernel::expect_xdp_at(&namespace, &["eth0", "wan0"])?;
+    namespace.ip("link delete wan0\n")?;
+
     // After `dglb unload` nothing is attached any more, daemon or not.
     rig.node.run("unload", &[])?;
     pair(&namespace, "wan0")?;
@@ -316,6 +339,66 @@ fn a_driver_that_refuses_says_why_and_check_says_it_before() -> Result<()> {
     rig.start()?;
     assert_eq!(interfaces(&rig.node)?, ["eth0 native", "wan0 native"]);
     assert_eq!(check(&rig.node)?["warnings"], Value::Array(Vec::new()));
+    Ok(())
+}
+
+#[test]
+fn a_taken_interface_is_told_by_check_until_it_is_free() -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let mut rig = Rig::dns_b("lab-taken", UNLIMITED)?;
+    let host = rig.node.host().clone();
+    let namespace = host.namespace();
+    let foreign = kernel::Foreign::attach(namespace, "other0")?;
+    pair(namespace, "wan0")?;
+    let id = program(namespace, "other0")?.context("a program")?;
+    let toml = rig
+        .toml
+        .replace("\"eth0\"", "\"eth0\", \"other0\", \"wan0\"");
+    rig.configure(&toml)?;
+    let said = check_refused(&rig.node)?;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].0, "node.interfaces[1]");
+    for piece in [
+        "\"other0\"",
+        "\"pass\"",
+        &format!("id {id}"),
+        "bpftool link detach id",
+    ] {
+        assert!(said[0].1.contains(piece), "{piece} is not in {said:?}");
+    }
+
+    // The command of the message frees it.
+    let command = said[0].1.rsplit("or: ").next().context("a command")?;
+    let (command, _) = command.split_once(" (").context("another command")?;
+    run_in(namespace, command)?;
+    assert_eq!(program(namespace, "other0")?, None);
+    assert_eq!(check(&rig.node)?["ok"], true);
+
+    // Attached without a link, as `ip` and `bpftool net` do.
+    let mut attach = namespace.command(find_program("bpftool")?);
+    attach.args([
+        "net",
+        "attach",
+        "xdpdrv",
+        "id",
+        &id.to_string(),
+        "dev",
+        "wan0",
+    ]);
+    ensure!(attach.status()?.success(), "bpftool net attach");
+    let said = check_refused(&rig.node)?;
+    assert_eq!(said[0].0, "node.interfaces[2]");
+    let command = said[0].1.rsplit("then: ").next().context("a command")?;
+    run_in(namespace, command.trim_end_matches(')'))?;
+    assert_eq!(program(namespace, "wan0")?, None);
+    drop(foreign);
+
+    // The node's own program is not in its way.
+    rig.start()?;
+    assert_eq!(check(&rig.node)?["ok"], true);
+    assert_eq!(interfaces(&rig.node)?.len(), 3);
     Ok(())
 }
 
@@ -401,6 +484,27 @@ fn xdp_and_user(node: &Node) -> Result<(u64, u64)> {
     let stats = node.stats()?;
     let row = stats.row("b-r").context("no such row")?;
     Ok((row.xdp, row.user))
+}
+
+/// Runs a command of a message.
+fn run_in(namespace: &Namespace, command: &str) -> Result<()> {
+    let mut words = command.split(' ');
+    let tool = find_program(words.next().context("a program")?)?;
+    let output = namespace.command(tool).args(words).output()?;
+    ensure!(output.status.success(), "{command}: {output:?}");
+    Ok(())
+}
+
+/// Key and message of each problem of the machine that `dglb check` has.
+fn check_refused(node: &Node) -> Result<Vec<(String, String)>> {
+    let output = node.command("check")?.arg("--json").output()?;
+    ensure!(!output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let text = |error: &Value, field: &str| error[field].as_str().unwrap_or("").to_owned();
+    let errors = report["machine"].as_array().context("a list")?.iter();
+    Ok(errors
+        .map(|error| (text(error, "key"), text(error, "message")))
+        .collect())
 }
 
 fn check(node: &Node) -> Result<Value> {

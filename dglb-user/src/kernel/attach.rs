@@ -123,6 +123,19 @@ pub fn attached(pins: &Pins) -> BTreeMap<String, Mode> {
         .collect()
 }
 
+/// The interfaces among `wanted` that a start would find taken, and the reason with the remedy. Those
+/// where the node is attached itself are not; nothing is said where these rights are too few to know.
+pub fn taken(pins: &Pins, wanted: &[String]) -> Vec<(String, String)> {
+    let (Ok(_), Ok(all)) = (pins.directory().try_exists(), interfaces::list()) else {
+        return Vec::new();
+    };
+    let own = Links::read(pins).here;
+    let others = wanted.iter().filter(|name| !own.contains_key(*name));
+    others
+        .filter_map(|name| Some((name.clone(), Obstacle::among(&all, name)?.to_string())))
+        .collect()
+}
+
 /// Removes all pins of the node and waits until the kernel has detached its program, which it does some
 /// time after the last reference to a link is gone; `false`: nothing was pinned.
 ///

@@ -4,6 +4,7 @@ use std::fmt;
 
 use aya::programs::{ProgramInfo, links::LinkType, loaded_links, loaded_programs};
 
+use super::PROGRAM;
 use crate::interfaces::{self, Interface, Program};
 
 /// Why a program can't be attached to an interface.
@@ -15,8 +16,8 @@ pub(super) enum Obstacle {
         program: Program,
         /// The name it was loaded with, at most 15 characters.
         name: String,
-        /// The link that holds it there, if one does.
-        link: Option<u32>,
+        /// Links that hold this program, here or at other interfaces; none: it is attached without.
+        links: Vec<u32>,
     },
     /// The bond or team that the interface is a port of has a program.
     Master { master: String, id: u32 },
@@ -33,14 +34,15 @@ impl Obstacle {
         Self::among(&interfaces, interface).unwrap_or(Self::Unknown)
     }
 
-    fn among(interfaces: &[Interface], name: &str) -> Option<Self> {
+    /// What is at `interface` among all `interfaces`; `None`: nothing is in the way.
+    pub fn among(interfaces: &[Interface], name: &str) -> Option<Self> {
         let taken = interfaces.iter().find(|interface| interface.name == name)?;
         if let Some(&program) = taken.programs.first() {
             return Some(Self::Program {
                 interface: name.to_owned(),
                 program,
                 name: name_of(program.id),
-                link: link_of(program.id),
+                links: links_of(program.id),
             });
         }
         let master = interfaces
@@ -60,12 +62,14 @@ fn name_of(id: u32) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// Of several links with this program any will do: the message names the command that shows them.
-fn link_of(program: u32) -> Option<u32> {
+fn links_of(program: u32) -> Vec<u32> {
     loaded_links()
         .filter_map(Result::ok)
-        .find(|link| link.program_id() == program && matches!(link.link_type(), Ok(LinkType::Xdp)))
+        .filter(|link| {
+            link.program_id() == program && matches!(link.link_type(), Ok(LinkType::Xdp))
+        })
         .map(|link| link.id())
+        .collect()
 }
 
 impl fmt::Display for Obstacle {
@@ -75,23 +79,34 @@ impl fmt::Display for Obstacle {
                 interface,
                 program: Program { mode, id },
                 name,
-                link,
+                links,
             } => {
                 write!(
                     formatter,
                     "another XDP program is attached, \"{name}\" with id {id}, in {mode} mode (`bpftool \
-                     prog show id {id}` tells more); to remove it, end the program that put it there, or: "
+                     prog show id {id}` tells more); to remove it, "
                 )?;
-                match link {
-                    Some(link) => write!(formatter, "bpftool link detach id {link}"),
-                    None => {
-                        let option = match *mode {
-                            "generic" => "xdpgeneric",
-                            "hardware" => "xdpoffload",
-                            _ => "xdpdrv",
-                        };
-                        write!(formatter, "ip link set dev {interface} {option} off")
-                    }
+                if name == PROGRAM {
+                    write!(
+                        formatter,
+                        "run `dglb unload` with the configuration of the node that it belongs to, or: "
+                    )?;
+                } else {
+                    write!(formatter, "end what put it there, or: ")?;
+                }
+                let without_link = format!("ip link set dev {interface} {} off", ip_option(mode));
+                match links.as_slice() {
+                    [] => write!(formatter, "{without_link}"),
+                    // It may be another interface's, and the program here without a link.
+                    [link] => write!(
+                        formatter,
+                        "bpftool link detach id {link} (if it stays then: {without_link})"
+                    ),
+                    _ => write!(
+                        formatter,
+                        "bpftool link detach id LINK, with the one of `bpftool link show` that has prog \
+                         {id} and {interface}"
+                    ),
                 }
             }
             Self::Master { master, id } => write!(
@@ -104,6 +119,15 @@ impl fmt::Display for Obstacle {
                 "another XDP program was attached at that moment (`bpftool net` lists them); start again",
             ),
         }
+    }
+}
+
+/// How `ip link set` calls a mode.
+fn ip_option(mode: &str) -> &'static str {
+    match mode {
+        "generic" => "xdpgeneric",
+        "hardware" => "xdpoffload",
+        _ => "xdpdrv",
     }
 }
 
@@ -144,18 +168,23 @@ mod tests {
 
     #[test]
     fn the_command_fits_to_how_the_program_is_held() {
-        let text = |mode, link| {
+        let text = |mode, name: &str, links: &[u32]| {
             let obstacle = Obstacle::Program {
                 interface: "eth0".into(),
                 program: Program { mode, id: 41 },
-                name: "filter".into(),
-                link,
+                name: name.into(),
+                links: links.to_vec(),
             };
             obstacle.to_string()
         };
-        assert!(text("native", Some(7)).ends_with("bpftool link detach id 7"));
-        assert!(text("native", None).ends_with("ip link set dev eth0 xdpdrv off"));
-        assert!(text("generic", None).ends_with("ip link set dev eth0 xdpgeneric off"));
-        assert!(text("native", None).contains("\"filter\" with id 41, in native mode"));
+        let native = |links| text("native", "filter", links);
+        assert!(native(&[7]).contains("or: bpftool link detach id 7 ("));
+        assert!(native(&[]).ends_with("ip link set dev eth0 xdpdrv off"));
+        assert!(text("generic", "filter", &[]).ends_with("ip link set dev eth0 xdpgeneric off"));
+        assert!(native(&[]).contains("\"filter\" with id 41, in native mode"));
+        // Which of several is here can't be known, and the wrong one must not be detached.
+        assert!(!native(&[7, 8]).contains("id 7") && native(&[7, 8]).contains("prog 41"));
+        assert!(text("native", PROGRAM, &[7]).contains("`dglb unload`"));
+        assert!(!native(&[7]).contains("`dglb unload`"));
     }
 }
