@@ -55,6 +55,8 @@ pub struct Tables {
     pub buckets: Vec<BucketRow>,
     /// The slots.
     pub answers: Vec<Answer>,
+    /// How large the kernel's maps are made where they may grow while the node serves.
+    pub room: Room,
     /// When the publisher last beat, nanoseconds of CLOCK_MONOTONIC: what deadlines are compared with.
     pub heartbeat: u64,
 }
@@ -147,6 +149,17 @@ impl Tables {
     }
 }
 
+/// Elements of the kernel's maps that have room to grow; those that have not are as long as the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Slots of `answers`.
+    pub answers: u32,
+    /// Rows of `buckets`.
+    pub buckets: u32,
+    /// Entries of `resolvers_v4`, and of `resolvers_v6`; both together have no more.
+    pub resolvers: u32,
+}
+
 /// The client that an address is.
 pub fn client(address: IpAddr) -> Client {
     match address {
@@ -159,8 +172,6 @@ pub fn client(address: IpAddr) -> Client {
 pub fn resolver_key(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
-        }
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
