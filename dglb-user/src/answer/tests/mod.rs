@@ -9,6 +9,7 @@ mod subnet;
 mod world;
 
 use std::{
+    collections::HashMap,
     net::Ipv4Addr,
     path::Path,
     sync::{Arc, RwLock},
@@ -37,9 +38,7 @@ pub(crate) fn example(file: &str) -> Answerer {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
     let config = Config::load(&examples.join(file)).expect("an example that holds");
     let mut built = build(&config, SECRET, &Restored::default()).expect("fits");
-    for service in 0..built.sites.len() {
-        first_ranking(&mut built, service, &[]);
-    }
+    first_ranking(&mut built, &HashMap::new()).expect("room");
     Answerer::new(Arc::new(config), Arc::new(RwLock::new(built.tables)))
 }
 

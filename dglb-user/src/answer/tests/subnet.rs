@@ -164,7 +164,8 @@ fn what_is_malformed_is_rejected() {
     let at = other_version.len() - 6 - 11 + 6;
     other_version[at] = 1;
     let seen = by_udp(&answerer, &other_version, LISTED);
-    assert_eq!(seen.rcode(), ResponseCode::BADVERS);
+    // 16 is BADSIG too, in TSIG.
+    assert_eq!(u16::from(seen.rcode()), u16::from(ResponseCode::BADVERS));
 }
 
 #[test]
