@@ -127,8 +127,8 @@ fn from_a_stranger_it_is_ignored_and_not_echoed() {
 
 #[test]
 fn what_is_malformed_is_rejected() {
-    // RFC 7871 §7.2.1: "Queries with wrongly formatted options (i.e., an unknown FAMILY) MUST be
-    // rejected and a FORMERR response MUST be returned".
+    // RFC 7871 §7.2.1: "A query with a wrongly formatted option (e.g., an unknown FAMILY) MUST be
+    // rejected and a FORMERR response MUST be returned to the sender".
     let answerer = dns_b_answerer();
     let malformed: &[&[u8]] = &[
         &[],
@@ -237,6 +237,19 @@ fn a_bucket_reaches_no_further_than_its_network() {
     );
     let seen = by_udp(&answerer, &ask_for("d.g.foo.com", CLIENT), LISTED);
     assert_eq!(subnet_of(&seen), echo(CLIENT, 24));
+}
+
+#[test]
+fn a_bucket_of_the_resolvers_own_has_scope_0() {
+    let answerer = World::of(dns_b())
+        .buckets("d.g.foo.com", DEFAULT, KIND_A, [v4(1), v4(2)])
+        .answerer();
+    let nobody = [0, 1, 0, 0];
+    let seen = by_udp(&answerer, &ask_for("d.g.foo.com", &nobody), LISTED);
+    assert_eq!(subnet_of(&seen), Some(nobody.to_vec()));
+    // The resolver's network chooses, as without the option.
+    let without = by_udp(&answerer, &ask("d.g.foo.com", TYPE_A), LISTED);
+    assert_eq!(seen.answers(), without.answers());
 }
 
 #[test]
