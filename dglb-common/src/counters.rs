@@ -58,6 +58,8 @@ pub enum Kind {
     Passed,
     /// Frames dropped for a reason.
     Dropped,
+    /// Frames that are counted elsewhere too.
+    Noted,
 }
 
 counters! {
@@ -67,6 +69,10 @@ counters! {
     b_c_name BCName Answered "b-c-name",
     /// DNS-B, form C: referral below the label.
     b_c_label BCLabel Answered "b-c-label",
+    /// DNS-B, direct or cache mode: addresses.
+    b_address BAddress Answered "b-address",
+    /// DNS-B, direct or cache mode: no data of this type.
+    b_nodata BNodata Answered "b-nodata",
     /// DNS-B: a name of the zone that is absent.
     b_negative BNegative Answered "b-negative",
     /// DNS-B: a name of the zone that is present.
@@ -85,8 +91,13 @@ counters! {
     refused Refused Answered "refused",
     /// Messages answered with an error: FORMERR, NOTIMP, BADVERS.
     error Error Answered "error",
-    /// Not UDP over IPv4 to port 53 of an address of ours, or in a form that is left to the kernel:
-    /// fragments, IP options, low source ports, broadcast.
+    /// Answered with TC: what would be said is more than the client takes, or than three times what was
+    /// asked.
+    truncated Truncated Answered "truncated",
+    /// Over the rate limit of the source's prefix: answered with TC and nothing else, every second one.
+    limited Limited Answered "limited",
+    /// Not UDP over IPv4 or IPv6 to port 53 of an address of ours, or in a form that is left to the kernel:
+    /// fragments, IP options and extension headers, low source ports, broadcast.
     passed_not_dns PassedNotDns Passed "not-dns",
     /// The DNS header asks for more than a plain query, or the question is malformed.
     passed_form PassedForm Passed "form",
@@ -98,14 +109,15 @@ counters! {
     passed_name PassedName Passed "name",
     /// No ready answer, or the answer was replaced while it was looked up.
     passed_table PassedTable Passed "table",
-    /// The answer is larger than the client takes: user space truncates.
-    passed_size PassedSize Passed "size",
     /// The frame could not be grown.
     passed_room PassedRoom Passed "room",
     /// The daemon's heartbeat is older than `max_stale`.
     passed_stale PassedStale Passed "stale",
     /// Over the rate limit of the source's prefix.
     dropped_limited DroppedLimited Dropped "limited",
+    /// Over the rate limit of the source's prefix, which is on trial: counted here beside what became of
+    /// the frame.
+    noted_limited NotedLimited Noted "limited-dry-run",
 }
 
 /// How many counters there are.

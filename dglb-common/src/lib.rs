@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod checksum;
+pub mod client;
 pub mod counters;
 pub mod layout;
 pub mod name;

@@ -16,6 +16,10 @@ pub const TYPE_OPT: u16 = 41;
 pub const CLASS_IN: u16 = 1;
 /// Option code of NSID (RFC 5001 §2.3).
 pub const OPTION_NSID: u16 = 3;
+/// Option code of Client Subnet (RFC 7871 §6).
+pub const OPTION_CLIENT_SUBNET: u16 = 8;
+/// A response has at most this many times the octets of the query, IP header included.
+pub const MAX_AMPLIFICATION: usize = 3;
 /// The UDP payload size that our OPT announces, and the largest response that we send by UDP.
 pub const OUR_PAYLOAD_SIZE: u16 = 1232;
 /// What a client takes that sent no OPT (RFC 1035 §4.2.1).

@@ -4,18 +4,17 @@
 //! `dglb check` when the file names too much, at a start when the tables of the run before hold too
 //! much, at an announcement while the node runs. What was published before stays in service.
 
-use crate::{
-    config::{Config, Role},
-    tables::Tables,
-};
+use dglb_common::layout::MAX_VANTAGES;
+
+use crate::tables::Tables;
 
 /// Resolvers that a DNS-B maps, if the file does not say.
 pub const DEFAULT_RESOLVERS: u32 = 1_000_000;
 /// The most that `tables.resolvers` may say: the table takes its memory, some 100 octets an entry, when
 /// it is made.
 pub const MAX_RESOLVERS: u32 = 4_000_000;
-/// DNS-LBs of a node: their numbers have 16 bits in the index of clients, and one number is "none".
-pub const MAX_DNS_LBS: usize = 65_535;
+/// DNS-LBs of a node, beside itself.
+pub const MAX_DNS_LBS: usize = MAX_VANTAGES - 1;
 /// Balanced names of a node: at a DNS-LB each is a group of its own, whose number has 20 bits.
 pub const MAX_NAMES: usize = 1_000_000;
 /// Ready answers of a DNS-B: some 600 octets each, in the kernel and in user space.
@@ -25,7 +24,7 @@ pub const MAX_ANSWERS: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}; {}", self.message(), self.remedy())]
 pub enum TableFull {
-    /// `resolvers_v4`: more resolvers than `tables.resolvers` allows for.
+    /// `resolvers_v4` with `resolvers_v6`: more resolvers than `tables.resolvers` allows for.
     Resolvers {
         /// Entries of the table.
         size: usize,
@@ -50,10 +49,10 @@ pub enum TableFull {
 }
 
 impl TableFull {
-    /// Name of the table.
+    /// Name of the table; those of resolvers have one size together.
     pub const fn table(self) -> &'static str {
         match self {
-            Self::Resolvers { .. } => "resolvers_v4",
+            Self::Resolvers { .. } => "resolvers_v4 and resolvers_v6",
             Self::Vantages { .. } => "vantages",
             Self::Names { .. } => "names",
             Self::Answers { .. } => "answers",
@@ -75,15 +74,15 @@ impl TableFull {
         let (table, size) = (self.table(), self.size());
         match self {
             Self::Resolvers { needed: None, .. } => {
-                format!("the table {table} is full: it has room for {size} entries")
+                format!("the tables {table} are full: they have room for {size} entries together")
             }
             Self::Resolvers {
                 needed: Some(needed),
                 ..
-            }
-            | Self::Vantages { needed }
-            | Self::Names { needed }
-            | Self::Answers { needed } => {
+            } => format!(
+                "the tables {table} have room for {size} entries together, {needed} are needed"
+            ),
+            Self::Vantages { needed } | Self::Names { needed } | Self::Answers { needed } => {
                 format!("the table {table} has room for {size} entries, {needed} are needed")
             }
         }
@@ -111,15 +110,12 @@ impl TableFull {
     }
 }
 
-/// Whether tables that were built from `config` and from what an earlier run left fit.
+/// Whether tables that were built with what an earlier run left fit.
 ///
 /// # Errors
 /// The table that does not.
-pub fn check(config: &Config, tables: &Tables) -> Result<(), TableFull> {
-    let Role::DnsB(dns_b) = &config.role else {
-        return Ok(());
-    };
-    let (size, needed) = (dns_b.max_resolvers as usize, tables.resolvers.len());
+pub fn check(tables: &Tables) -> Result<(), TableFull> {
+    let (size, needed) = (tables.room.resolvers as usize, tables.resolvers.len());
     if needed > size {
         let needed = Some(needed);
         return Err(TableFull::Resolvers { size, needed });
@@ -135,10 +131,13 @@ pub const fn answers(groups: usize, dns_lbs: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
-    use crate::publish::build::{self, Restored};
+    use crate::{
+        config::{Config, Role},
+        publish::build::{self, Restored},
+    };
 
     #[test]
     fn an_error_names_table_size_and_setting() {
@@ -148,7 +147,7 @@ mod tests {
                     size: 7,
                     needed: None,
                 },
-                "resolvers_v4",
+                "resolvers_v4 and resolvers_v6",
                 "7",
                 "tables.resolvers",
             ),
@@ -157,14 +156,14 @@ mod tests {
                     size: 7,
                     needed: Some(9),
                 },
-                "resolvers_v4",
+                "resolvers_v4 and resolvers_v6",
                 "9 are",
                 "tables.resolvers",
             ),
             (
                 TableFull::Vantages { needed: 70_000 },
                 "vantages",
-                "65535",
+                "65534",
                 "[[dns_lb]]",
             ),
             (
@@ -182,7 +181,7 @@ mod tests {
         ];
         for (error, table, number, setting) in errors {
             let said = error.to_string();
-            let table = format!("the table {table} ");
+            let table = format!(" {table} ");
             for piece in [table.as_str(), number, setting] {
                 assert!(said.contains(piece), "{piece} is not in {said}");
             }
@@ -202,16 +201,14 @@ mod tests {
         };
         assert_eq!(dns_b.max_resolvers, DEFAULT_RESOLVERS);
         let label = dns_b.dns_lbs[0].label;
-        let resolver = |last| (Ipv4Addr::new(198, 51, 100, last), label, 1);
+        let resolver = |last| (IpAddr::V4(Ipv4Addr::new(198, 51, 100, last)), label, 1);
         let restored = Restored {
             resolvers: (1..=3).map(resolver).collect(),
             ..Restored::default()
         };
         let fits = |config: &Config| {
-            check(
-                config,
-                &build::build(config, Default::default(), &restored).tables,
-            )
+            let built = build::build(config, Default::default(), &restored);
+            check(&built.expect("room").tables)
         };
         assert_eq!(fits(&config), Ok(()));
         assert_eq!(fits(&load("resolvers = 3")), Ok(()));

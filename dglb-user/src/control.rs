@@ -3,7 +3,7 @@
 //! The map protocol and the probes send [`Event`]s into one bounded channel; the publisher answers an
 //! announcement once its mappings are effective in the data path.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::sync::oneshot;
 
@@ -16,10 +16,10 @@ pub enum Event {
     Announce {
         /// Node name as it said hello with, lower case.
         node: String,
-        /// The address it announced for itself.
+        /// The IPv4 address it announced for itself.
         dns_lb: Ipv4Addr,
         /// The resolvers.
-        resolvers: Vec<Ipv4Addr>,
+        resolvers: Vec<IpAddr>,
         /// Answered when effective, or with the reason why not.
         done: oneshot::Sender<Result<(), Rejection>>,
     },
@@ -28,7 +28,7 @@ pub enum Event {
         /// Node name, lower case.
         node: String,
         /// The resolvers.
-        resolvers: Vec<Ipv4Addr>,
+        resolvers: Vec<IpAddr>,
         /// Answered when effective.
         done: oneshot::Sender<Result<(), Rejection>>,
     },

@@ -9,10 +9,7 @@ mod facts;
 mod interfaces;
 mod warning;
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use self::facts::{Bpffs, Facts};
 pub use self::{
@@ -123,8 +120,7 @@ fn check_addresses(config: &Config, facts: &Facts, errors: &mut Vec<MachineError
     let on = config.node.interfaces.first();
     let on = on.map_or_else(|| "lo".to_owned(), String::clone);
     let own = config.node.addresses.iter().enumerate();
-    let own =
-        own.map(|(index, address)| (format!("node.addresses[{index}]"), IpAddr::V4(*address)));
+    let own = own.map(|(index, address)| (format!("node.addresses[{index}]"), *address));
     let listen = match &config.role {
         Role::DnsB(dns_b) => Some(("map.listen".to_owned(), dns_b.map_listen.ip())),
         Role::DnsLb(_) => None,

@@ -27,12 +27,12 @@ mod value;
 mod zone;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 pub use self::error::{ConfigError, ConfigErrors, ErrorKind};
 use crate::{label::Label, name::OwnerName};
@@ -44,6 +44,9 @@ pub struct Config {
     pub node: Node,
     /// The rate limit of answers.
     pub limit: Limit,
+    /// From where Client Subnet is believed (RFC 7871 §7.2): at most
+    /// [`dglb_common::layout::MAX_SUBNET_SENDERS`] prefixes of each family, IPv6 no longer than /64.
+    pub client_subnet: Vec<IpNet>,
     /// What this role needs.
     pub role: Role,
 }
@@ -55,8 +58,8 @@ pub struct Node {
     pub name: String,
     /// Interfaces that the XDP program is attached to.
     pub interfaces: Vec<String>,
-    /// Addresses that DNS is answered on, port 53. At least one, at most [`MAX_ADDRESSES`].
-    pub addresses: Vec<Ipv4Addr>,
+    /// Addresses that DNS is answered on, port 53. At least one, at most [`MAX_ADDRESSES`] of each family.
+    pub addresses: Vec<IpAddr>,
     /// Whether the kernel answers.
     pub datapath: Datapath,
     /// Where the BPF file system is mounted.
@@ -76,12 +79,12 @@ impl Node {
     }
 }
 
-/// Addresses that one node may answer on.
+/// Addresses of each family that one node may answer on.
 pub const MAX_ADDRESSES: usize = 8;
 /// Octets of `run_dir`: with a label and `.sock` behind it, what a socket's path may have (108 with the
 /// zero at its end, unix(7)).
 pub const MAX_RUN_DIR: usize = 80;
-/// Prefixes with a limit of their own.
+/// Prefixes of each family with a limit of their own.
 pub const MAX_LIMIT_PREFIXES: usize = 32;
 /// Octets that a balanced name may have on the wire: room for a label and `ns.` (DESIGN "Labels").
 pub const MAX_BALANCED_NAME: usize = 236;
@@ -95,13 +98,15 @@ pub enum Datapath {
     Userspace,
 }
 
-/// The rate limit: a token bucket for each source /24 and CPU.
+/// The rate limit: a token bucket for each source /24 or /56 and CPU.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    /// What a /24 without an entry in `prefixes` gets.
+    /// What a network without an entry in `prefixes` gets.
     pub default: Rate,
-    /// Named prefixes, longest first.
-    pub prefixes: Vec<(Ipv4Net, Rate)>,
+    /// Named prefixes, longest first; `None`: exempt. IPv6 no longer than /64.
+    pub prefixes: Vec<(IpNet, Option<Rate>)>,
+    /// Who is over the limit is counted, and answered all the same.
+    pub dry_run: bool,
 }
 
 /// A token bucket's size and speed.
@@ -133,6 +138,9 @@ pub struct DnsB {
     pub dns_lbs: Vec<DnsLbNode>,
     /// Index in `dns_lbs` of the one that serves resolvers nobody announced.
     pub default_dns_lb: usize,
+    /// The operator's own mapping: a prefix, and the index in `dns_lbs` of who serves it. What is
+    /// announced of a single resolver is stronger. IPv6 no longer than /64.
+    pub prefixes: Vec<(IpNet, usize)>,
     /// The zones delegated to this node.
     pub zones: Vec<Zone>,
     /// The balanced names in them.
@@ -148,8 +156,13 @@ pub struct DnsLbNode {
     pub name: String,
     /// Address that it answers DNS on.
     pub address: Ipv4Addr,
+    /// IPv6 address that it answers DNS on.
+    pub address_v6: Option<Ipv6Addr>,
     /// Follows from the name.
     pub label: Label,
+    /// At a DNS-B: index in its list of the one that stands beside it in referrals, and in for it when it
+    /// is silent.
+    pub backup: Option<usize>,
 }
 
 /// A zone that a DNS-B is authoritative for.
@@ -164,7 +177,7 @@ pub struct Zone {
     /// TTL of the NS set and of `hosts`.
     pub ttl: u32,
     /// Address records in the zone (mostly of NS hosts within it).
-    pub hosts: Vec<(OwnerName, Ipv4Addr)>,
+    pub hosts: Vec<(OwnerName, IpAddr)>,
 }
 
 /// The values of an SOA record (RFC 1035 §3.3.13); its owner follows from the place it is used.
@@ -195,6 +208,10 @@ pub enum Form {
     Referral,
     /// Form C: a CNAME to `L.N`, and a referral for that.
     Cname,
+    /// No referral: the DNS-B answers with the addresses of the service's best sites. Has no daemon yet.
+    Direct,
+    /// No referral: the DNS-B answers with the address of the DNS-LB, a cache. Has no daemon yet.
+    Cache,
 }
 
 /// A balanced name at a DNS-B.
@@ -202,19 +219,28 @@ pub enum Form {
 pub struct BService {
     /// N.
     pub name: OwnerName,
-    /// Index in `zones` of the zone that it lies in; form R: below the apex, form C: the apex.
+    /// Index in `zones` of the zone that it lies in; form C: its apex, else a name below that.
     pub zone: usize,
     /// Form of referral.
     pub form: Form,
     /// TTL of the referral, its glue, and form C's CNAME, seconds.
     pub referral_ttl: u32,
+    /// TTL of addresses, direct and cache mode, seconds.
+    pub answer_ttl: u32,
+    /// The mirrors, direct mode; else empty.
+    pub sites: Vec<Site>,
 }
 
 /// A DNS-LB.
 #[derive(Clone, Debug)]
 pub struct DnsLb {
-    /// The address that it announces: the first of the node's addresses.
+    /// The address that it announces: the first of the node's IPv4 addresses.
     pub address: Ipv4Addr,
+    /// The first of the node's IPv6 addresses.
+    pub address_v6: Option<Ipv6Addr>,
+    /// Stands on the host of an ISP's resolver (DNS-ISP-LB): answers N itself in form C too, sets RA, and
+    /// leaves what is not its own to the resolver. Has no daemon yet.
+    pub beside_resolver: bool,
     /// Its own label.
     pub label: Label,
     /// The DNS-Bs' map protocol addresses.
@@ -224,8 +250,11 @@ pub struct DnsLb {
     /// Where the resolvers that it is beside come from.
     pub resolvers: ResolverSource,
     /// Other DNS-LBs that this one stands in for: it answers for their labels (form C) and knows
-    /// the addresses of their NS host names. May be empty.
+    /// the addresses of their NS host names. May be empty. They are the vantages 1 and up, the node itself
+    /// is 0.
     pub stands_in_for: Vec<DnsLbNode>,
+    /// Prefixes whose clients have another vantage than the node's own.
+    pub prefixes: Vec<(IpNet, usize)>,
     /// What it answers for.
     pub services: Vec<LbService>,
 }
@@ -234,7 +263,7 @@ pub struct DnsLb {
 #[derive(Clone, Debug)]
 pub enum ResolverSource {
     /// Listed in the configuration.
-    Listed(Vec<Ipv4Addr>),
+    Listed(Vec<IpAddr>),
     /// The `nameserver` lines of this file, followed when it changes.
     ResolvConf(PathBuf),
 }
@@ -266,7 +295,7 @@ pub struct Site {
     /// Its IPv4 address.
     pub ipv4: Option<Ipv4Addr>,
     /// Its IPv6 address, answered for AAAA; not probed yet.
-    pub ipv6: Option<std::net::Ipv6Addr>,
+    pub ipv6: Option<Ipv6Addr>,
 }
 
 /// An HTTP probe.

@@ -125,13 +125,17 @@ impl Watch {
 }
 
 impl DataPath for Watched {
-    fn apply(&mut self, change: &Change) -> Result<(), DataPathError> {
-        self.kernel.apply(change)
+    fn apply(&mut self, changes: &[Change]) -> Result<(), DataPathError> {
+        self.kernel.apply(changes)
     }
 
-    fn beat(&mut self) -> Result<(), DataPathError> {
+    fn beat(&mut self, now_ns: u64) -> Result<(), DataPathError> {
         self.look(Instant::now());
-        self.kernel.beat()
+        self.kernel.beat(now_ns)
+    }
+
+    fn grace(&mut self) -> Result<(), DataPathError> {
+        self.kernel.grace()
     }
 
     fn count(&mut self, counters: &Counters) -> Result<(), DataPathError> {
