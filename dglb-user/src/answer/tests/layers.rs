@@ -1,5 +1,7 @@
 //! Frames: VLAN tags and IPv6. What holds for all frames is in the module above.
 
+use std::net::Ipv6Addr;
+
 use dglb_common::query::{TYPE_A, TYPE_AAAA};
 
 use super::{world::*, *};
@@ -11,8 +13,6 @@ const PRIORITY_TAG: [u8; 4] = [0x81, 0, 0xa0, 0];
 const DESTINATION: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const ORIGIN: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x99, 0, 0, 0, 0, 1);
-
-use std::net::Ipv6Addr;
 
 fn answerer() -> Answerer {
     World::of(dns_b()).answerer()
@@ -210,4 +210,33 @@ fn ipv4_without_a_checksum_is_answered() {
     let sound = frame_v4();
     assert_eq!(sound[40..42], [0, 0]);
     assert!(reply(&sound).is_some());
+}
+
+#[test]
+fn with_any_bit_flipped_a_frame_is_answered_soundly_or_not_at_all() {
+    let answerer = answerer();
+    let message = ask("r.g.foo.com", TYPE_A);
+    for (tags, untagged, below_dns) in [
+        (&[S_TAG, C_TAG][..], frame_v6(&message), 40 + 8),
+        (&[C_TAG], frame_v4(), 20 + 8),
+    ] {
+        let sound = tagged(tags, &untagged);
+        let tags_end = 12 + 4 * tags.len();
+        let mut answered_count = 0;
+        for bit in 0..sound.len() * 8 {
+            let mut flipped = sound.clone();
+            flipped[bit / 8] ^= 0x80 >> (bit % 8);
+            let Some(answered) = answerer.answer_frame(&flipped) else {
+                continue;
+            };
+            answered_count += 1;
+            // It goes back to where it came from, and can be read behind the same headers.
+            let (macs, rest) = answered.octets.split_at(12);
+            assert_eq!(macs, [&flipped[6..12], &flipped[..6]].concat(), "bit {bit}");
+            assert_eq!(rest[..tags_end - 12], flipped[12..tags_end], "bit {bit}");
+            let message = &rest[tags_end - 12 + 2 + below_dns..];
+            assert!(Message::from_vec(message).is_ok(), "bit {bit}");
+        }
+        assert!(answered_count > 100, "{answered_count} were answered");
+    }
 }

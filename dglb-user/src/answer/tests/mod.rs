@@ -93,6 +93,11 @@ proptest! {
         for transport in [Transport::Udp, Transport::Tcp] {
             if let Some(answered) = answerer.answer_message(&octets, SOURCE.into(), transport) {
                 prop_assert!(Message::from_vec(&answered.octets).is_ok());
+                if transport == Transport::Udp {
+                    let headers = 20 + 8;
+                    let (sent, got) = (headers + octets.len(), headers + answered.octets.len());
+                    prop_assert!(got <= 3 * sent, "{got} octets for {sent}");
+                }
             }
         }
     }

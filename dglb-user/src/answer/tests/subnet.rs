@@ -7,6 +7,51 @@ use dglb_common::{
 
 use super::{world::*, *};
 
+thread_local! {
+    /// Built once: it is the same for all cases of a property.
+    static ANSWERER: Answerer = dns_b_answerer();
+}
+
+proptest! {
+    #[test]
+    fn any_octets_are_echoed_or_rejected(
+        head in (0_u16..4, 0_u8..140, 0_u8..2),
+        address in proptest::collection::vec(any::<u8>(), 0..18),
+        zeros in 0_u8..8,
+        is_v6 in any::<bool>(),
+    ) {
+        let (family, source_len, scope) = head;
+        let mut data = family.to_be_bytes().to_vec();
+        data.extend_from_slice(&[source_len, scope]);
+        data.extend_from_slice(&address);
+        if let Some(last) = data[4..].last_mut() {
+            *last = last.checked_shl(u32::from(zeros)).unwrap_or(0);
+        }
+        // RFC 7871 §6, in other words than the code's.
+        let bits = if family == 1 { 32 } else { 128 };
+        let total = address.len() * 8;
+        let is_zero = |bit: usize| data[4 + bit / 8] & 0x80 >> (bit % 8) == 0;
+        let is_sound = (1..=2).contains(&family)
+            && scope == 0
+            && usize::from(source_len) <= bits
+            && (0..8).contains(&(total as isize - isize::from(source_len)))
+            && (usize::from(source_len)..total).all(is_zero);
+        let source = if is_v6 { LISTED_V6 } else { LISTED };
+        let query = ask_for("d.g.foo.com", &data);
+        let seen = ANSWERER.with(|answerer| by_udp(answerer, &query, source));
+        if !is_sound {
+            prop_assert_eq!(seen.rcode(), ResponseCode::FormErr);
+            prop_assert_eq!(subnet_of(&seen), None);
+            return Ok(());
+        }
+        prop_assert_eq!(seen.counter, Counter::BAddress);
+        let mut echoed = subnet_of(&seen).expect("echoed");
+        prop_assert!(source_len != 0 || echoed[3] == 0);
+        echoed[3] = 0;
+        prop_assert_eq!(echoed, data);
+    }
+}
+
 /// A client beside the vantage `NEAR`, by its /24.
 const CLIENT: &[u8] = &[0, 1, 24, 0, 203, 0, 113];
 /// The same client by its /56.

@@ -231,3 +231,30 @@ fn ready_absence_and_composed_absence_say_the_same() {
     let [ready, composed] = [&ready, &composed].map(|answerer| whole(answerer, &query, STRANGER));
     assert_eq!(texts(&ready), texts(&composed));
 }
+
+#[test]
+fn a_zone_below_another_has_its_own_absence() {
+    let mut config = dns_b();
+    if let Role::DnsB(dns_b) = &mut config.role {
+        let mut below = dns_b.zones[1].clone();
+        below.apex = name("sub.g.foo.com");
+        dns_b.zones.push(below);
+    }
+    let answerer = World::of(config).answerer();
+    for (qname, qtype, counter, zone) in [
+        (
+            "no.sub.g.foo.com",
+            TYPE_A,
+            Counter::BNegative,
+            "sub.g.foo.com.",
+        ),
+        ("sub.g.foo.com", TYPE_A, Counter::BZone, "sub.g.foo.com."),
+        ("no.g.foo.com", TYPE_A, Counter::BNegative, "g.foo.com."),
+        // The DS of the cut is the zone's above (RFC 4035 §3.1.4.1).
+        ("sub.g.foo.com", TYPE_DS, Counter::BZone, "g.foo.com."),
+    ] {
+        let seen = whole(&answerer, &ask(qname, qtype), STRANGER);
+        assert_eq!(seen.counter, counter, "{qname} {qtype}");
+        assert_eq!(texts(&seen)[1], [soa_text(zone, 900)], "{qname} {qtype}");
+    }
+}
