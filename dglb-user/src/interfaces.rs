@@ -90,6 +90,13 @@ pub fn index_of(name: &str) -> Option<u32> {
     nix::net::if_::if_nametoindex(name).ok()
 }
 
+/// The name that an interface has now; `None`: there is none of this number.
+pub fn name_of(index: u32) -> Option<String> {
+    let name = nix::net::if_::if_indextoname(index).ok()?;
+    // nix 0.32 takes the null pointer of a failure for success.
+    name.into_string().ok().filter(|name| !name.is_empty())
+}
+
 fn of_message(message: &LinkMessage) -> Interface {
     let mut interface = Interface {
         index: message.header.index,
@@ -235,6 +242,8 @@ mod tests {
         assert_eq!((&loopback.kind, loopback.master), (&Kind::Other, None));
         assert!(loopback.mtu > 0 && loopback.programs.is_empty());
         assert_eq!(index_of("no-such-name"), None);
+        assert_eq!(name_of(loopback.index).as_deref(), Some("lo"));
+        assert_eq!((name_of(0), name_of(u32::MAX)), (None, None));
         // Kernels before 6.3 do not say it.
         assert_ne!(has_native_xdp(loopback.index), Some(true));
     }

@@ -21,16 +21,36 @@ const ERROR_NUMBER: usize = 4;
 /// `NLMSGERR_ATTR_MSG`: the kernel's words.
 const ERROR_TEXT: u16 = 1;
 
+/// Of linux/netlink.h.
+const NLM_F_DUMP_INTR: u16 = 0x10;
+
 /// Attach only where nothing is attached; in the driver (linux/if_link.h).
 const XDP_FLAGS_UPDATE_IF_NOEXIST: u32 = 1;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 
+/// How often a list is asked for that was disturbed by changes.
+const ATTEMPTS: usize = 10;
+
 /// All links of this network namespace.
 pub(super) fn links() -> io::Result<Vec<LinkMessage>> {
+    for _ in 0..ATTEMPTS {
+        if let Some(links) = dump()? {
+            return Ok(links);
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Interrupted,
+        "the interfaces change all the time",
+    ))
+}
+
+/// `None`: the links changed meanwhile, some may be missing (`NLM_F_DUMP_INTR`, kernel 3.1).
+fn dump() -> io::Result<Option<Vec<LinkMessage>>> {
     let socket = open(NETLINK_ROUTE)?;
     let all = RouteNetlinkMessage::GetLink(LinkMessage::default());
     send(&socket, all, NLM_F_REQUEST | NLM_F_DUMP)?;
     let mut links = Vec::new();
+    let mut is_disturbed = false;
     loop {
         let (datagram, _) = socket.recv_from_full()?;
         for message in messages(&datagram) {
@@ -38,12 +58,13 @@ pub(super) fn links() -> io::Result<Vec<LinkMessage>> {
             let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(message) else {
                 continue;
             };
+            is_disturbed |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
                     links.push(link);
                 }
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::Done(_) => return Ok(links),
+                NetlinkPayload::Done(_) => return Ok((!is_disturbed).then_some(links)),
                 _ => {}
             }
         }

@@ -43,8 +43,8 @@ impl Links {
         for (mode, name, pin) in pinned(pins) {
             match (target(&pin), &interfaces) {
                 (Some(target), Some(interfaces)) => match find(&target, interfaces) {
-                    Some(interface) => {
-                        links.here.insert(interface.name.clone(), (mode, pin));
+                    Some(name) => {
+                        links.here.insert(name, (mode, pin));
                     }
                     None => links.void.push((name, pin)),
                 },
@@ -141,12 +141,19 @@ fn read_name(pin: &str) -> Option<(Mode, String)> {
     })
 }
 
-/// The same number may be another interface's in another network namespace: it is this one only if
-/// the link's program is there too.
-fn find<'a>(target: &Target, interfaces: &'a [Interface]) -> Option<&'a Interface> {
-    interfaces
-        .iter()
-        .find(|at| target.index != 0 && at.index == target.index && at.has_program(target.program))
+/// The name of a link's interface. The same number may be another interface's in another network
+/// namespace: it is this one only if the link's program is there too.
+fn find(target: &Target, interfaces: &[Interface]) -> Option<String> {
+    if target.index == 0 {
+        return None;
+    }
+    match interfaces.iter().find(|at| at.index == target.index) {
+        Some(interface) => interface
+            .has_program(target.program)
+            .then(|| interface.name.clone()),
+        // Made or told in a form that is not known: a link that may serve is not given up.
+        None => interfaces::name_of(target.index),
+    }
 }
 
 /// `None`: the link can't be asked.
@@ -209,7 +216,9 @@ mod tests {
     #[test]
     fn an_interface_is_the_links_only_with_its_program() {
         let interface = Interface {
-            index: 3,
+            // A number that no test machine gets to.
+            index: 0x7fff_fff0,
+            name: "wan0".into(),
             programs: vec![Program {
                 mode: "native",
                 id: 41,
@@ -217,13 +226,12 @@ mod tests {
             ..Interface::default()
         };
         let interfaces = [Interface::default(), interface];
-        let found = |index, program| {
-            let target = Target { index, program };
-            find(&target, &interfaces).map(|interface| interface.index)
-        };
-        assert_eq!(found(3, 41), Some(3));
-        for (index, program) in [(3, 40), (2, 41), (0, 41), (0, 0)] {
+        let found = |index, program| find(&Target { index, program }, &interfaces);
+        assert_eq!(found(0x7fff_fff0, 41).as_deref(), Some("wan0"));
+        for (index, program) in [(0x7fff_fff0, 40), (0x7fff_fff1, 41), (0, 41), (0, 0)] {
             assert_eq!(found(index, program), None, "{index} {program}");
         }
+        // Not in the list, but there.
+        assert_eq!(found(1, 41).as_deref(), Some("lo"));
     }
 }
