@@ -77,7 +77,7 @@ fn prefixes(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
         match net {
             IpNet::V4(net) => {
                 const TABLE: &str = "prefixes_v4";
-                let key = Key::new(value.len.into(), net.network().octets());
+                let key = Key::new(net.prefix_len().into(), net.network().octets());
                 let mut trie: LpmTrie<_, [u8; 4], PrefixValue> = typed(ebpf, TABLE)?;
                 trie.insert(&key, value, 0)
                     .map_err(|source| KernelError::Table {
@@ -87,7 +87,7 @@ fn prefixes(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
             }
             IpNet::V6(net) => {
                 const TABLE: &str = "prefixes_v6";
-                let key = Key::new(value.len.into(), net.network().octets());
+                let key = Key::new(net.prefix_len().into(), net.network().octets());
                 let mut trie: LpmTrie<_, [u8; 16], PrefixValue> = typed(ebpf, TABLE)?;
                 trie.insert(&key, value, 0)
                     .map_err(|source| KernelError::Table {
