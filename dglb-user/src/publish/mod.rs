@@ -29,8 +29,8 @@ use self::{
     lease::Leases,
 };
 pub use self::{
-    rank::{Rows, SelectError, Selection, first_ranking, select},
-    slots::{NoSlot, Slots},
+    rank::{Selection, first_ranking, select},
+    slots::{NoRoom, Slots},
 };
 use crate::{
     capacity::TableFull,
@@ -61,6 +61,11 @@ pub trait DataPath: Send {
     /// # Errors
     /// What the kernel said.
     fn count(&mut self, counters: &Counters) -> Result<(), DataPathError>;
+
+    /// Whether a call of [`DataPath::grace`] would free anything here.
+    fn needs_grace(&self) -> bool {
+        false
+    }
 
     /// Waits until nobody reads any more what was no longer referred to when this was called.
     ///
@@ -137,7 +142,6 @@ pub struct Publisher {
     data_path: Box<dyn DataPath>,
     services: Vec<Option<RankedService>>,
     slots: Slots,
-    rows: Rows,
     leases: Leases,
     /// DNS-LBs that last announced an address other than the configured one: that they live says nothing
     /// of who answers there, so their renewals do not count.
@@ -165,7 +169,6 @@ impl Publisher {
             data_path,
             services: held.services,
             slots: held.slots,
-            rows: Rows::default(),
             leases,
             elsewhere: BTreeSet::new(),
         }
@@ -361,11 +364,10 @@ impl Publisher {
         service: &RankedService,
         vantage: u32,
         selection: &Selection,
-    ) -> Result<Vec<Change>, SelectError> {
+    ) -> Result<Vec<Change>, NoRoom> {
         let tables = Arc::clone(&self.tables);
         let tables = tables.read().unwrap_or_else(PoisonError::into_inner);
-        let (slots, rows) = (&mut self.slots, &mut self.rows);
-        select(&tables, slots, rows, service, vantage, selection)
+        select(&tables, &mut self.slots, service, vantage, selection)
     }
 
     /// Frees the slots of answers that nothing refers to any more.
@@ -375,7 +377,7 @@ impl Publisher {
             let always = self.services.iter().flatten().map(|service| service.nodata);
             self.slots.sweep(&tables, always)
         };
-        if !anything {
+        if !anything && !self.data_path.needs_grace() {
             return;
         }
         match self.data_path.grace() {
