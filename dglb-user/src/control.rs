@@ -3,9 +3,11 @@
 //! The map protocol and the probes send [`Event`]s into one bounded channel; the publisher answers an
 //! announcement once its mappings are effective in the data path.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::sync::oneshot;
+
+use crate::capacity::TableFull;
 
 /// Something that may change the tables.
 #[derive(Debug)]
@@ -14,10 +16,10 @@ pub enum Event {
     Announce {
         /// Node name as it said hello with, lower case.
         node: String,
-        /// The address it announced for itself.
+        /// The IPv4 address it announced for itself.
         dns_lb: Ipv4Addr,
         /// The resolvers.
-        resolvers: Vec<Ipv4Addr>,
+        resolvers: Vec<IpAddr>,
         /// Answered when effective, or with the reason why not.
         done: oneshot::Sender<Result<(), Rejection>>,
     },
@@ -26,7 +28,7 @@ pub enum Event {
         /// Node name, lower case.
         node: String,
         /// The resolvers.
-        resolvers: Vec<Ipv4Addr>,
+        resolvers: Vec<IpAddr>,
         /// Answered when effective.
         done: oneshot::Sender<Result<(), Rejection>>,
     },
@@ -60,9 +62,9 @@ pub enum Rejection {
         /// What was announced.
         announced: Ipv4Addr,
     },
-    /// The table is full.
-    #[error("the table of resolvers is full ({0} entries)")]
-    Full(usize),
+    /// A table is full.
+    #[error(transparent)]
+    Full(#[from] TableFull),
     /// The tables could not be written.
     #[error("the tables could not be written: {0}")]
     Tables(String),

@@ -77,6 +77,7 @@ pub fn dns_b() -> Model {
             b_service(&format!("{}g.foo.com", "d.".repeat(26)), 0, Form::Referral),
             b_service(&longest("g.foo.com"), 0, Form::Referral),
         ],
+        max_resolvers: dglb_user::capacity::DEFAULT_RESOLVERS,
     });
     Model {
         config: config("b1.backbone.example", DNS_B, role),

@@ -10,9 +10,13 @@ use super::{
     names,
     reader::Table,
     report::{At, Found, Report},
+    table_sizes,
     value::Value,
 };
-use crate::name::OwnerName;
+use crate::{
+    capacity::{MAX_NAMES, TableFull},
+    name::OwnerName,
+};
 
 /// Reads `name`.
 pub(super) fn name(table: &mut Table<'_>) -> Option<Found<OwnerName>> {
@@ -38,6 +42,12 @@ pub(super) fn form(table: &mut Table<'_>) -> Option<Found<Form>> {
     let read = |value: Value<'_>| match value.text()? {
         "referral" => Some(value.found(Form::Referral)),
         "cname" => Some(value.found(Form::Cname)),
+        known @ ("direct" | "cache") => value.refuse(
+            ErrorKind::OutOfRange,
+            format!("form \"{known}\" has no daemon yet"),
+            "write \"referral\" or \"cname\" until a later version answers with addresses at the \
+             DNS-B",
+        ),
         other => value.refuse(
             ErrorKind::OutOfRange,
             format!("there is no form \"{}\"", other.escape_debug()),
@@ -75,6 +85,10 @@ pub(super) fn check(report: &Report<'_>, names: &[&Found<OwnerName>]) {
         );
     }
     check_label_counts(report, names);
+    let places = names.iter().map(|name| &name.at);
+    table_sizes::refuse_overflow(report, places, MAX_NAMES, |needed| TableFull::Names {
+        needed,
+    });
 }
 
 fn check_label_counts(report: &Report<'_>, names: &[&Found<OwnerName>]) {

@@ -19,6 +19,16 @@ pub enum MachineError {
         /// What there is.
         existing: String,
     },
+    /// A configured interface has somebody else's XDP program.
+    #[error("interface \"{name}\": {reason}")]
+    Taken {
+        /// Key path.
+        key: String,
+        /// What was configured.
+        name: String,
+        /// What is there, and how to remove it.
+        reason: String,
+    },
     /// A configured address is on no interface.
     #[error(
         "the address {address} is on no interface of this machine; to add it: \
@@ -129,6 +139,7 @@ impl MachineError {
     pub fn key(&self) -> &str {
         match self {
             Self::NoInterface { key, .. }
+            | Self::Taken { key, .. }
             | Self::NoAddress { key, .. }
             | Self::PortTaken { key, .. }
             | Self::PortRefused { key, .. } => key,
