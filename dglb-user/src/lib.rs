@@ -21,3 +21,4 @@ pub mod stats;
 pub mod status;
 pub mod tables;
 pub mod unload;
+pub mod verify;
