@@ -1,0 +1,160 @@
+//! `cargo xtask test --kernel 6.1`: tests of the kernel program on an older kernel, in a virtual
+//! machine.
+//!
+//! The kernel is Debian's (`debian`), the machine is emulated (`machine`). Its root is an archive in
+//! memory (`archive`) that holds the test programs as they were built for this machine, with what
+//! they need (`programs`), at the same paths as here. Xtask itself is its first process (`guest`) and
+//! tells by a serial port of its own what happened (`report`).
+
+mod archive;
+mod debian;
+pub mod guest;
+mod machine;
+mod programs;
+mod report;
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+pub use self::debian::Version;
+use self::{archive::Archive, guest::Job};
+use crate::{
+    build::{self, Profile},
+    launch, process,
+    setup::{self, Scope},
+    workspace::Workspace,
+};
+
+/// The test programs that run there: what needs no more than `BPF_PROG_TEST_RUN`.
+const TESTS: [&str; 2] = ["answers", "differential"];
+
+/// Programs of the system that these tests use.
+const PROGRAMS: [&str; 0] = [];
+
+/// Modules of the kernel that these tests use.
+const MODULES: [&str; 0] = [];
+
+/// Builds, boots, and fails unless tests ran and all of them passed.
+///
+/// # Errors
+/// Something could not be had or built, a test failed, or none ran.
+pub fn verb(workspace: &Workspace, version: Version, arguments: &[OsString]) -> Result<()> {
+    ensure!(
+        cfg!(target_arch = "x86_64"),
+        "--kernel works on x86-64 only: the tests are built for this machine, and so must the \
+         kernel be"
+    );
+    let toolchain = setup::ensure(Scope::Emulator)?;
+    let kernel = debian::fetch(workspace, version)?;
+    build::kernel_programs(workspace, &toolchain)?;
+    let dglb = build::dglb(workspace, Profile::Debug)?;
+    let files = programs::build(workspace, &dglb, &TESTS)?;
+
+    let directory = workspace.target.join("kernels");
+    let job = job(workspace, &kernel, &dglb, &files, arguments)?;
+    let image = directory.join("root.cpio");
+    let report = directory.join("report");
+    let archive = pack(workspace, &job, &dglb, &directory)?;
+    fs::write(&image, archive).with_context(|| format!("cannot write {}", image.display()))?;
+    fs::write(&report, "").with_context(|| format!("cannot write {}", report.display()))?;
+
+    eprintln!(
+        "==> booting {} in emulation, which is slow",
+        kernel.image.display()
+    );
+    let booted = machine::boot(&kernel.image, &image, &report);
+    // It is as large as all the programs in it.
+    fs::remove_file(&image).with_context(|| format!("cannot remove {}", image.display()))?;
+    booted?;
+    let text =
+        fs::read_to_string(&report).with_context(|| format!("cannot read {}", report.display()))?;
+    let summary = report::judge(&text, &TESTS.map(str::to_owned))?;
+    eprintln!(
+        "kernel {}: {} tests passed, of {}",
+        summary.kernel,
+        summary.passed,
+        TESTS.join(", ")
+    );
+    Ok(())
+}
+
+fn job(
+    workspace: &Workspace,
+    kernel: &debian::Kernel,
+    dglb: &Path,
+    files: &[PathBuf],
+    arguments: &[OsString],
+) -> Result<Job> {
+    let modules: Result<_> = MODULES.iter().map(|module| kernel.module(module)).collect();
+    let mut environment = vec![
+        (
+            "PATH".to_owned(),
+            "/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        ),
+        ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
+        // Nothing that is skipped there would be missed.
+        ("DGLB_SKIP_IS_FAILURE".to_owned(), "1".to_owned()),
+    ];
+    for (variable, path) in launch::built_things(workspace, dglb) {
+        environment.push((variable.to_owned(), path.to_string_lossy().into_owned()));
+    }
+    // What tests print is worth reading: instructions that were verified, answers by row.
+    let mut words = vec!["--show-output".to_owned()];
+    for argument in arguments {
+        let argument = argument.to_str().context("an argument is not text")?;
+        words.push(argument.to_owned());
+    }
+    Ok(Job {
+        modules: modules?,
+        programs: TESTS
+            .iter()
+            .map(|test| (*test).to_owned())
+            .zip(files.iter().cloned())
+            .collect(),
+        arguments: words,
+        environment,
+        // As cargo would run them.
+        directory: workspace.root.join("tests"),
+    })
+}
+
+/// The root of the guest.
+fn pack(workspace: &Workspace, job: &Job, dglb: &Path, working: &Path) -> Result<Vec<u8>> {
+    let own = env::current_exe().context("cannot find this program's own path")?;
+    let mut archive = Archive::default();
+    archive.device(Path::new("/dev/console"), 5, 1);
+    archive.directory(Path::new("/tmp"));
+    archive.directory(&job.directory);
+    programs::add(&mut archive, &own, working)?;
+    archive.link(Path::new("/init"), &own);
+    programs::add(&mut archive, dglb, working)?;
+    for (_, program) in &job.programs {
+        programs::add(&mut archive, program, working)?;
+    }
+    for name in PROGRAMS {
+        let program =
+            process::find(name).with_context(|| format!("the program {name} is missing"))?;
+        programs::add(&mut archive, &program, working)?;
+    }
+    for module in &job.modules {
+        archive.same_file(module)?;
+    }
+    for read in [
+        workspace.kernel_objects(),
+        workspace.root.join("docs/examples"),
+    ] {
+        let entries =
+            fs::read_dir(&read).with_context(|| format!("cannot read {}", read.display()))?;
+        for entry in entries.flatten() {
+            archive.same_file(&entry.path())?;
+        }
+    }
+    archive.file(Path::new(guest::JOB), &serde_json::to_vec(job)?);
+    Ok(archive.finish())
+}
