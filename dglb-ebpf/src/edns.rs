@@ -3,7 +3,7 @@
 use dglb_common::query::{OPTION_NSID, OUR_PAYLOAD_SIZE, PLAIN_PAYLOAD_SIZE, TYPE_OPT};
 
 use crate::{
-    frame::{Frame, Headers, NAME},
+    frame::{Frame, Headers, NAME, bind},
     outcome::Outcome,
     question::Question,
 };
@@ -98,8 +98,13 @@ fn options(frame: &Frame, start: usize, rdata: usize) -> Result<(), Outcome> {
             .read::<[u8; 4]>(start + position)
             .ok_or(Outcome::Edns)?;
         let [code_0, code_1, len_0, len_1] = head;
-        position += 4 + usize::from(u16::from_be_bytes([len_0, len_1]));
-        if position > rdata || u16::from_be_bytes([code_0, code_1]) == OPTION_NSID {
+        position = bind(position + 4 + usize::from(u16::from_be_bytes([len_0, len_1])));
+        // What a comparison with a variable says of a number, the verifier knows since kernel 6.8
+        // only: first with a constant, and LLVM must not see that the other one would do.
+        if position > MAX_RDATA {
+            return Err(Outcome::Edns);
+        }
+        if bind(position) > rdata || u16::from_be_bytes([code_0, code_1]) == OPTION_NSID {
             return Err(Outcome::Edns);
         }
     }
