@@ -8,6 +8,7 @@
 //! program takes over.
 
 pub mod attach;
+mod feature;
 mod fill;
 mod name_index;
 pub mod pins;
@@ -69,6 +70,19 @@ pub enum KernelError {
     /// The program was not accepted.
     #[error("the program was not accepted: {0}")]
     Program(#[from] ProgramError),
+    /// The kernel lacks something that the program needs.
+    #[error(
+        "the kernel (Linux {release}) lacks what the XDP program needs: {missing}; boot a kernel that \
+         has it, or write datapath = \"userspace\" ({source})"
+    )]
+    Lacking {
+        /// What `uname -r` prints.
+        release: String,
+        /// What, and the versions that have it.
+        missing: String,
+        /// What the kernel said.
+        source: Box<KernelError>,
+    },
     /// A table could not be filled.
     #[error("table \"{table}\": {source}")]
     Table {
@@ -153,13 +167,17 @@ impl Kernel {
         for (name, path) in &kept {
             loader.map_pin_path(name, path.as_path());
         }
-        let mut ebpf = loader.load(object)?;
+        let mut ebpf = loader
+            .load(object)
+            .map_err(|error| feature::explain(error.into()))?;
         let pages = fill::fill(&mut ebpf, tables, &names)?;
         let program: &mut Xdp = ebpf
             .program_mut(PROGRAM)
             .ok_or(KernelError::Missing(PROGRAM))?
             .try_into()?;
-        program.load()?;
+        program
+            .load()
+            .map_err(|error| feature::explain(error.into()))?;
         let log = match log_level {
             0 => None,
             _ => Some(EbpfLogger::init(&mut ebpf)?),
