@@ -59,24 +59,16 @@ pub fn verb(workspace: &Workspace, version: Version, arguments: &[OsString]) -> 
     let dglb = build::dglb(workspace, Profile::Debug)?;
     let files = programs::build(workspace, &dglb, &TESTS)?;
 
-    let directory = workspace.target.join("kernels");
     let job = job(workspace, &kernel, &dglb, &files, arguments)?;
-    let image = directory.join("root.cpio");
-    let report = directory.join("report");
-    let archive = pack(workspace, &job, &dglb, &directory)?;
-    fs::write(&image, archive).with_context(|| format!("cannot write {}", image.display()))?;
-    fs::write(&report, "").with_context(|| format!("cannot write {}", report.display()))?;
-
-    eprintln!(
-        "==> booting {} in emulation, which is slow",
-        kernel.image.display()
-    );
-    let booted = machine::boot(&kernel.image, &image, &report);
-    // It is as large as all the programs in it.
-    fs::remove_file(&image).with_context(|| format!("cannot remove {}", image.display()))?;
-    booted?;
-    let text =
-        fs::read_to_string(&report).with_context(|| format!("cannot read {}", report.display()))?;
+    // Of this process alone: another run may stand beside it.
+    let working = workspace
+        .target
+        .join("kernels")
+        .join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&working).with_context(|| format!("cannot create {}", working.display()))?;
+    let report = boot(workspace, &kernel, &job, &dglb, &working);
+    fs::remove_dir_all(&working).with_context(|| format!("cannot remove {}", working.display()))?;
+    let text = report?;
     let summary = report::judge(&text, &TESTS.map(str::to_owned))?;
     eprintln!(
         "kernel {}: {} tests passed, of {}",
@@ -85,6 +77,25 @@ pub fn verb(workspace: &Workspace, version: Version, arguments: &[OsString]) -> 
         TESTS.join(", ")
     );
     Ok(())
+}
+
+/// Boots a machine that does the job; gives its report.
+fn boot(
+    workspace: &Workspace,
+    kernel: &debian::Kernel,
+    job: &Job,
+    dglb: &Path,
+    working: &Path,
+) -> Result<String> {
+    let (root, report) = (working.join("root.cpio"), working.join("report"));
+    let archive = pack(workspace, job, dglb, working)?;
+    fs::write(&root, archive).with_context(|| format!("cannot write {}", root.display()))?;
+    eprintln!(
+        "==> booting {} in emulation, which is slow",
+        kernel.image.display()
+    );
+    machine::boot(&kernel.image, &root, &report)?;
+    fs::read_to_string(&report).with_context(|| format!("cannot read {}", report.display()))
 }
 
 fn job(
@@ -139,6 +150,9 @@ fn pack(workspace: &Workspace, job: &Job, dglb: &Path, working: &Path) -> Result
     let shell = process::find("sh").context("there is no shell")?;
     archive.link(Path::new("/bin/sh"), &shell);
     programs::add(&mut archive, dglb, working)?;
+    // Cargo builds it with the tests, and they start it.
+    let demo = build::path_of(workspace, Profile::Debug, "dglb-demo");
+    programs::add(&mut archive, &demo, working)?;
     for (_, program) in &job.programs {
         programs::add(&mut archive, program, working)?;
     }
