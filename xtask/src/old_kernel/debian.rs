@@ -3,7 +3,7 @@
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     str::FromStr,
 };
 
@@ -156,16 +156,28 @@ impl Kernel {
         })
     }
 
-    /// The file of a module, which is not compressed in Debian 12.
+    /// The content of a module; Debian compresses those of newer kernels.
     ///
     /// # Errors
-    /// There is none.
-    pub fn module(&self, path: &str) -> Result<PathBuf> {
-        let file = self.modules.join("kernel").join(path);
-        if !file.is_file() {
-            bail!("there is no module {}", file.display());
+    /// There is none, or it cannot be read.
+    pub fn module(&self, path: &str) -> Result<Vec<u8>> {
+        let plain = self.modules.join("kernel").join(path);
+        let compressed = plain.with_added_extension("xz");
+        if !compressed.is_file() {
+            return fs::read(&plain)
+                .with_context(|| format!("cannot read the module {}", plain.display()));
         }
-        Ok(file)
+        let output = Command::new("xz")
+            .args(["--decompress", "--stdout"])
+            .arg(&compressed)
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start xz, which unpacks the kernel's modules")?;
+        if !output.status.success() {
+            bail!("xz cannot unpack {}", compressed.display());
+        }
+        Ok(output.stdout)
     }
 }
 
@@ -250,12 +262,12 @@ linux-image-6.12.99+deb12-cloud-amd64 - x
         fs::write(directory.join("boot/vmlinuz-6.1.0"), "").unwrap();
         let kernel = Kernel::in_directory(&directory).unwrap();
         assert_eq!(kernel.modules, directory.join("lib/modules/6.1.0"));
+        let error = kernel.module("drivers/veth.ko").unwrap_err();
+        assert!(error.to_string().contains("drivers/veth.ko"), "{error}");
+        fs::write(modules.join("veth.ko"), "a module").unwrap();
+        assert_eq!(kernel.module("drivers/veth.ko").unwrap(), b"a module");
+        fs::write(modules.join("veth.ko.xz"), "not by xz").unwrap();
         assert!(kernel.module("drivers/veth.ko").is_err());
-        fs::write(modules.join("veth.ko"), "").unwrap();
-        assert_eq!(
-            kernel.module("drivers/veth.ko").unwrap(),
-            modules.join("veth.ko")
-        );
         fs::write(directory.join("boot/vmlinuz-6.1.1"), "").unwrap();
         assert!(Kernel::in_directory(&directory).is_err(), "two kernels");
         fs::remove_dir_all(&directory).unwrap();

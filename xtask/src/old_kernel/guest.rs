@@ -81,7 +81,7 @@ fn mount_all() -> Result<()> {
 
 fn do_job(report: &mut File) -> Result<()> {
     raw(&*report)?;
-    raw(&io::stdout())?;
+    raw(io::stdout())?;
     let kernel = uname().release().to_string_lossy().into_owned();
     tell(report, &Line::Kernel(kernel))?;
     let job = fs::read(JOB).with_context(|| format!("cannot read {JOB}"))?;

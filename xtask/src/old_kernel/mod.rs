@@ -43,6 +43,9 @@ const PROGRAMS: [&str; 11] = [
 /// Modules of the kernel that these tests use.
 const MODULES: [&str; 1] = ["drivers/net/veth.ko"];
 
+/// Name of a run's directory; its process id follows.
+const RUN: &str = "run-";
+
 /// Builds, boots, and fails unless tests ran and all of them passed.
 ///
 /// # Errors
@@ -59,12 +62,11 @@ pub fn verb(workspace: &Workspace, version: Version, arguments: &[OsString]) -> 
     let dglb = build::dglb(workspace, Profile::Debug)?;
     let files = programs::build(workspace, &dglb, &TESTS)?;
 
-    let job = job(workspace, &kernel, &dglb, &files, arguments)?;
+    let job = job(workspace, &dglb, &files, arguments)?;
+    let runs = workspace.target.join("kernels");
+    remove_abandoned(&runs)?;
     // Of this process alone: another run may stand beside it.
-    let working = workspace
-        .target
-        .join("kernels")
-        .join(format!("run-{}", std::process::id()));
+    let working = runs.join(format!("{RUN}{}", std::process::id()));
     fs::create_dir_all(&working).with_context(|| format!("cannot create {}", working.display()))?;
     let report = boot(workspace, &kernel, &job, &dglb, &working);
     fs::remove_dir_all(&working).with_context(|| format!("cannot remove {}", working.display()))?;
@@ -79,6 +81,20 @@ pub fn verb(workspace: &Workspace, version: Version, arguments: &[OsString]) -> 
     Ok(())
 }
 
+/// Removes what runs have left that were killed, by Ctrl-C for example.
+fn remove_abandoned(runs: &Path) -> Result<()> {
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(RUN));
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+            let path = entry.path();
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Boots a machine that does the job; gives its report.
 fn boot(
     workspace: &Workspace,
@@ -88,7 +104,7 @@ fn boot(
     working: &Path,
 ) -> Result<String> {
     let (root, report) = (working.join("root.cpio"), working.join("report"));
-    let archive = pack(workspace, job, dglb, working)?;
+    let archive = pack(workspace, kernel, job, dglb, working)?;
     fs::write(&root, archive).with_context(|| format!("cannot write {}", root.display()))?;
     eprintln!(
         "==> booting {} in emulation, which is slow",
@@ -100,12 +116,10 @@ fn boot(
 
 fn job(
     workspace: &Workspace,
-    kernel: &debian::Kernel,
     dglb: &Path,
     files: &[PathBuf],
     arguments: &[OsString],
 ) -> Result<Job> {
-    let modules: Result<_> = MODULES.iter().map(|module| kernel.module(module)).collect();
     let mut environment = vec![
         (
             "PATH".to_owned(),
@@ -125,7 +139,7 @@ fn job(
         words.push(argument.to_owned());
     }
     Ok(Job {
-        modules: modules?,
+        modules: MODULES.map(in_guest).to_vec(),
         programs: TESTS
             .iter()
             .map(|test| (*test).to_owned())
@@ -139,7 +153,13 @@ fn job(
 }
 
 /// The root of the guest.
-fn pack(workspace: &Workspace, job: &Job, dglb: &Path, working: &Path) -> Result<Vec<u8>> {
+fn pack(
+    workspace: &Workspace,
+    kernel: &debian::Kernel,
+    job: &Job,
+    dglb: &Path,
+    working: &Path,
+) -> Result<Vec<u8>> {
     let own = env::current_exe().context("cannot find this program's own path")?;
     let mut archive = Archive::default();
     archive.device(Path::new("/dev/console"), 5, 1);
@@ -161,8 +181,8 @@ fn pack(workspace: &Workspace, job: &Job, dglb: &Path, working: &Path) -> Result
             process::find(name).with_context(|| format!("the program {name} is missing"))?;
         programs::add(&mut archive, &program, working)?;
     }
-    for module in &job.modules {
-        archive.same_file(module)?;
+    for module in MODULES {
+        archive.file(&in_guest(module), &kernel.module(module)?);
     }
     for read in [
         workspace.kernel_objects(),
@@ -176,4 +196,29 @@ fn pack(workspace: &Workspace, job: &Job, dglb: &Path, working: &Path) -> Result
     }
     archive.file(Path::new(guest::JOB), &serde_json::to_vec(job)?);
     Ok(archive.finish())
+}
+
+/// Where a module is in the guest.
+fn in_guest(module: &str) -> PathBuf {
+    Path::new("/modules").join(module)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_dead_runs_left_is_removed() {
+        let runs = env::temp_dir().join(format!("xtask-runs-{}", std::process::id()));
+        let own = format!("{RUN}{}", std::process::id());
+        // Process ids are below 2^22 (proc(5), pid_max).
+        for name in ["6.1", own.as_str(), "run-99999999"] {
+            fs::create_dir_all(runs.join(name).join("inside")).unwrap();
+        }
+        remove_abandoned(&runs).unwrap();
+        assert!(runs.join("6.1").exists() && runs.join(own).exists());
+        assert!(!runs.join("run-99999999").exists());
+        fs::remove_dir_all(&runs).unwrap();
+        remove_abandoned(&runs).unwrap();
+    }
 }

@@ -54,8 +54,7 @@ pub fn judge(text: &str, programs: &[String]) -> Result<Summary> {
         Line::Kernel(kernel) => Some(kernel.clone()),
         _ => None,
     });
-    let kernel =
-        kernel.context("the guest did not start: what it said last is the end of its output")?;
+    let kernel = kernel.context("the guest did not start: the last lines of its output say why")?;
     if let Some(reason) = lines.iter().find_map(|line| match line {
         Line::Failed(reason) => Some(reason),
         _ => None,
