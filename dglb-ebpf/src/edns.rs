@@ -99,8 +99,8 @@ fn options(frame: &Frame, start: usize, rdata: usize) -> Result<(), Outcome> {
             .ok_or(Outcome::Edns)?;
         let [code_0, code_1, len_0, len_1] = head;
         position = bind(position + 4 + usize::from(u16::from_be_bytes([len_0, len_1])));
-        // What a comparison with a variable says of a number, the verifier knows since kernel 6.8
-        // only: first with a constant, and LLVM must not see that the other one would do.
+        // From a comparison with a variable the verifier of kernel 6.1 learns nothing: first with a
+        // constant, and LLVM must not see that the other one would do.
         if position > MAX_RDATA {
             return Err(Outcome::Edns);
         }

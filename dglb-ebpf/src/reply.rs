@@ -67,8 +67,8 @@ pub fn compose(
     if len > MAX_ANSWER_OCTETS {
         return Err(Outcome::Table);
     }
-    // Bound again, or LLVM makes one comparison of both, of `len - 8`: the verifier learns nothing
-    // about `len` from that before kernel 6.12.
+    // Bound again, or LLVM makes one comparison of both, of `len - 8`, from which the verifier of
+    // kernel 6.1 learns nothing about `len`.
     let len = bind(len);
     if len < 8 {
         return Err(Outcome::Table);

@@ -47,8 +47,8 @@ enum Verb {
     /// Build, then run all tests, those that need root too (through sudo)
     Test {
         /// Instead, run those that hold the kernel program to its answers on the newest of Debian's
-        /// kernels of this version (6.1 is the oldest that DGLB is for), in an emulated machine: it
-        /// needs no rights and changes nothing here, and takes some minutes. x86-64 only
+        /// kernels of this version (6.1 is the oldest that DGLB is for), in an emulated machine.
+        /// Takes some minutes, and needs no rights once the emulator is installed. x86-64 only
         #[arg(long, value_name = "VERSION")]
         kernel: Option<old_kernel::Version>,
         /// Handed to the test programs: a filter on test names, `--nocapture`, …
