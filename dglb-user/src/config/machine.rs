@@ -7,6 +7,7 @@
 mod error;
 mod facts;
 mod interfaces;
+pub(crate) mod needs;
 mod warning;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -138,13 +139,26 @@ fn check_addresses(config: &Config, facts: &Facts, errors: &mut Vec<MachineError
 }
 
 fn check_kernel(facts: &Facts, errors: &mut Vec<MachineError>) {
-    if facts::version_of(&facts.release).is_some_and(|version| version < MIN_KERNEL) {
-        errors.push(MachineError::Kernel {
-            release: facts.release.clone(),
-            major: MIN_KERNEL.0,
-            minor: MIN_KERNEL.1,
-        });
-    }
+    let Some(version) = facts::version_of(&facts.release).filter(|version| *version < MIN_KERNEL)
+    else {
+        return;
+    };
+    let (release, (major, minor)) = (facts.release.clone(), MIN_KERNEL);
+    let missing = needs::told(needs::newer_than(version));
+    errors.push(if missing.is_empty() {
+        MachineError::Kernel {
+            release,
+            major,
+            minor,
+        }
+    } else {
+        MachineError::KernelLacks {
+            release,
+            major,
+            minor,
+            missing,
+        }
+    });
 }
 
 fn check_bpffs(config: &Config, facts: &Facts, errors: &mut Vec<MachineError>) {

@@ -10,6 +10,7 @@
 pub mod attach;
 mod batch;
 mod change;
+mod feature;
 mod fill;
 mod index;
 mod links;
@@ -75,6 +76,19 @@ pub enum KernelError {
     /// The program was not accepted.
     #[error("the program was not accepted: {0}")]
     Program(#[from] ProgramError),
+    /// The kernel lacks something that the program needs.
+    #[error(
+        "the kernel (Linux {release}) lacks what the XDP program needs: {missing}; boot a kernel that \
+         has it, or write datapath = \"userspace\" ({source})"
+    )]
+    Lacking {
+        /// What `uname -r` prints.
+        release: String,
+        /// What, and the versions that have it.
+        missing: String,
+        /// What the kernel said.
+        source: Box<KernelError>,
+    },
     /// A table could not be filled.
     #[error("table \"{table}\": {source}")]
     Table {
@@ -143,6 +157,77 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Makes the maps, fills them from `tables` and has the program verified.
+    ///
+    /// The kept maps are taken from `pins`, or made and pinned there; without pins (tests, the
+    /// benchmark) all are the program's own.
+    ///
+    /// # Errors
+    /// [`KernelError`]; nothing is in service then, and nothing that served before is changed.
+    pub fn load(tables: &Tables, role: &Role, pins: Option<&Pins>) -> Result<Self, KernelError> {
+        let object = kernel_object::object()?;
+        let resolvers = match role {
+            Role::DnsB(_) => MAX_RESOLVERS as u32,
+            Role::DnsLb(_) => 1,
+        };
+        let at_least_one = |len: usize| len.max(1) as u32;
+        let log_level = log_level();
+        let names = NameIndex::build(&tables.names);
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global(aya_log::LEVEL, &log_level, true)
+            .map_max_entries("names", at_least_one(names.slots.len()))
+            .map_max_entries("displacements", at_least_one(names.displacements.len()))
+            .map_max_entries("labels", at_least_one(tables.labels.len()))
+            .map_max_entries("resolvers_v4", resolvers)
+            .map_max_entries("vantages", at_least_one(tables.vantages.len()))
+            .map_max_entries("dns_lbs", at_least_one(tables.dns_lbs.len()))
+            .map_max_entries("rankings", at_least_one(tables.pages()))
+            .map_max_entries("answers", at_least_one(tables.answers.len()));
+        let kept: Vec<_> = KEPT
+            .iter()
+            .filter_map(|name| pins.map(|pins| (*name, pins.map(name))))
+            .collect();
+        for (name, path) in &kept {
+            loader.map_pin_path(name, path.as_path());
+        }
+        let mut ebpf = loader
+            .load(object)
+            .map_err(|error| feature::explain(error.into()))?;
+        let pages = fill::fill(&mut ebpf, tables, &names)?;
+        let program: &mut Xdp = ebpf
+            .program_mut(PROGRAM)
+            .ok_or(KernelError::Missing(PROGRAM))?
+            .try_into()?;
+        program
+            .load()
+            .map_err(|error| feature::explain(error.into()))?;
+        let log = match log_level {
+            0 => None,
+            _ => Some(EbpfLogger::init(&mut ebpf)?),
+        };
+        let mut kernel = Self { ebpf, pages, log };
+        set(
+            &mut array(&mut kernel.ebpf, "heartbeat")?,
+            "heartbeat",
+            0,
+            &monotonic_ns(),
+        )?;
+        Ok(kernel)
+    }
+
+    /// The program.
+    ///
+    /// # Errors
+    /// [`KernelError::Missing`]: never with an object that was loaded.
+    pub fn program(&mut self) -> Result<&mut Xdp, KernelError> {
+        let program = self
+            .ebpf
+            .program_mut(PROGRAM)
+            .ok_or(KernelError::Missing(PROGRAM))?;
+        Ok(program.try_into()?)
+    }
+
     /// Runs the program once over `frame` (`BPF_PROG_TEST_RUN`); gives its verdict and the frame
     /// after it.
     ///

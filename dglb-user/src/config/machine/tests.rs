@@ -136,6 +136,31 @@ fn old_kernels_are_refused_and_only_those() {
         message.contains("5.15.0") && message.contains("6.1"),
         "{message}"
     );
+    // By its version it may have everything: nothing is named.
+    assert!(!message.contains("lacks"), "{message}");
+    for (release, lacks, has) in [
+        (
+            "5.10.0-28-amd64",
+            "bpf_ktime_get_coarse_ns (Linux 5.11 and later)",
+            "links",
+        ),
+        (
+            "5.8.18",
+            "pinned links of XDP programs (Linux 5.9 and later)",
+            "ring buffers",
+        ),
+        (
+            "4.19.0",
+            "loops in BPF programs (Linux 5.3 and later)",
+            "arrays of maps",
+        ),
+    ] {
+        let (_, message) = only_error(&example(), |facts| facts.release = release.into());
+        assert!(message.contains(release), "{message}");
+        assert!(message.contains("6.1 or newer"), "{message}");
+        assert!(message.contains(lacks), "{message}");
+        assert!(!message.contains(has), "{message}");
+    }
     assert_eq!(facts::version_of("unknown"), None);
     assert_eq!(facts::version_of("6"), None);
 }
@@ -211,4 +236,12 @@ fn ports_are_tried_only_when_asked_for() {
             .count()
     };
     assert_eq!((of_map(PortCheck::Skip), of_map(PortCheck::Bind)), (0, 1));
+}
+
+#[test]
+fn features_stand_by_age_and_none_is_younger_than_the_oldest_kernel() {
+    assert!(needs::FEATURES.is_sorted_by_key(|feature| feature.since));
+    assert_eq!(needs::newer_than(MIN_KERNEL).count(), 0);
+    assert_eq!(needs::newer_than((4, 7)).count(), needs::FEATURES.len());
+    assert_eq!(needs::told([]), "");
 }
