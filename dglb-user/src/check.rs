@@ -235,6 +235,8 @@ fn form_text(form: Form) -> &'static str {
     match form {
         Form::Referral => "referral",
         Form::Cname => "cname",
+        Form::Direct => "direct",
+        Form::Cache => "cache",
     }
 }
 

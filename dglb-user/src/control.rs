@@ -3,7 +3,7 @@
 //! The map protocol and the probes send [`Event`]s into one bounded channel; the publisher answers an
 //! announcement once its mappings are effective in the data path.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::sync::oneshot;
 
@@ -14,10 +14,10 @@ pub enum Event {
     Announce {
         /// Node name as it said hello with, lower case.
         node: String,
-        /// The address it announced for itself.
+        /// The IPv4 address it announced for itself.
         dns_lb: Ipv4Addr,
         /// The resolvers.
-        resolvers: Vec<Ipv4Addr>,
+        resolvers: Vec<IpAddr>,
         /// Answered when effective, or with the reason why not.
         done: oneshot::Sender<Result<(), Rejection>>,
     },
@@ -26,7 +26,7 @@ pub enum Event {
         /// Node name, lower case.
         node: String,
         /// The resolvers.
-        resolvers: Vec<Ipv4Addr>,
+        resolvers: Vec<IpAddr>,
         /// Answered when effective.
         done: oneshot::Sender<Result<(), Rejection>>,
     },
@@ -61,7 +61,7 @@ pub enum Rejection {
         announced: Ipv4Addr,
     },
     /// The table is full.
-    #[error("the table of resolvers is full ({0} entries)")]
+    #[error("the tables \"resolvers_v4\" and \"resolvers_v6\" are full ({0} entries)")]
     Full(usize),
     /// The tables could not be written.
     #[error("the tables could not be written: {0}")]

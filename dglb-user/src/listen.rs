@@ -14,7 +14,7 @@ mod tests;
 mod udp;
 
 use std::{
-    net::Ipv4Addr,
+    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -65,7 +65,7 @@ impl Service {
     /// The response to a message, counted; `None`: there is none.
     ///
     /// A panic, which would be a fault of ours, costs this message its response and nothing else.
-    fn respond(&self, query: &[u8], source: Ipv4Addr, transport: Transport) -> Option<Vec<u8>> {
+    fn respond(&self, query: &[u8], source: IpAddr, transport: Transport) -> Option<Vec<u8>> {
         self.counters.receive();
         let answer = || self.answerer.answer_message(query, source, transport);
         match catch_unwind(AssertUnwindSafe(answer)) {

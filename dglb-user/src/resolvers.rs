@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -35,7 +35,7 @@ const MAX_LEN: u64 = 64 * 1024;
 pub async fn follow(
     source: &ResolverSource,
     stop: CancellationToken,
-) -> (watch::Receiver<Vec<Ipv4Addr>>, JoinHandle<()>) {
+) -> (watch::Receiver<Vec<IpAddr>>, JoinHandle<()>) {
     match source {
         ResolverSource::Listed(listed) => {
             let (sender, receiver) = watch::channel(listed.clone());
@@ -64,7 +64,7 @@ pub async fn follow(
 /// A resolv.conf and what was last seen of it.
 struct Followed {
     path: PathBuf,
-    sender: watch::Sender<Vec<Ipv4Addr>>,
+    sender: watch::Sender<Vec<IpAddr>>,
     /// The content, or why there was none.
     seen: Option<Result<Vec<u8>, String>>,
 }
@@ -142,9 +142,9 @@ async fn read(path: &Path) -> io::Result<Vec<u8>> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ResolvConf {
     /// In order, each once.
-    resolvers: Vec<Ipv4Addr>,
+    resolvers: Vec<IpAddr>,
     loopback: Vec<String>,
-    ipv6: Vec<String>,
+    link_local: Vec<String>,
     /// Line numbers.
     unreadable: Vec<usize>,
 }
@@ -157,22 +157,18 @@ impl ResolvConf {
             let Some(value) = nameserver(line) else {
                 continue;
             };
-            if let Ok(address) = value.parse::<Ipv4Addr>() {
-                if address.is_loopback() || address.is_unspecified() {
-                    parsed.loopback.push(address.to_string());
-                } else if !crate::map_protocol::wire::is_unicast(address) {
-                    parsed.unreadable.push(index + 1);
-                } else if known.insert(address) {
-                    parsed.resolvers.push(address);
-                }
-            } else if let Some(address) = ipv6(&value) {
-                if address.is_loopback() || address.is_unspecified() {
-                    parsed.loopback.push(address.to_string());
-                } else {
-                    parsed.ipv6.push(address.to_string());
-                }
-            } else {
+            let Some(address) = address(&value) else {
                 parsed.unreadable.push(index + 1);
+                continue;
+            };
+            if address.is_loopback() || address.is_unspecified() {
+                parsed.loopback.push(address.to_string());
+            } else if matches!(address, IpAddr::V6(address) if address.is_unicast_link_local()) {
+                parsed.link_local.push(value);
+            } else if !crate::map_protocol::wire::is_unicast(address) {
+                parsed.unreadable.push(index + 1);
+            } else if known.insert(address) {
+                parsed.resolvers.push(address);
             }
         }
         parsed
@@ -187,17 +183,21 @@ impl ResolvConf {
                 self.loopback.join(", ")
             )
         });
-        let ipv6 = (!self.ipv6.is_empty()).then(|| {
+        let link_local = (!self.link_local.is_empty()).then(|| {
             format!(
-                "{} ignored: only IPv4 is announced by now",
-                self.ipv6.join(", ")
+                "{} ignored: from a link-local address no dns-b is ever asked; list the resolver's \
+                 global address in the configuration",
+                self.link_local.join(", ")
             )
         });
         let unreadable = self
             .unreadable
             .iter()
             .map(|line| format!("line {line} ignored: nameserver needs one unicast IP address"));
-        loopback.into_iter().chain(ipv6).chain(unreadable.take(3))
+        loopback
+            .into_iter()
+            .chain(link_local)
+            .chain(unreadable.take(3))
     }
 }
 
@@ -216,9 +216,10 @@ fn nameserver(line: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&value[..len]).into_owned())
 }
 
-/// An IPv6 address, with or without a zone (`fe80::1%eth0`).
-fn ipv6(value: &str) -> Option<Ipv6Addr> {
-    value.split('%').next()?.parse().ok()
+/// An address; of IPv6 with or without a zone (`fe80::1%eth0`).
+fn address(value: &str) -> Option<IpAddr> {
+    let v6 = || value.split('%').next()?.parse::<Ipv6Addr>().ok();
+    value.parse().ok().or_else(|| v6().map(IpAddr::V6))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
 };
 
@@ -59,13 +59,15 @@ struct DnsLbStats {
     name: String,
     label: String,
     address: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address_v6: Option<Ipv6Addr>,
     state: &'static str,
     serves: String,
 }
 
 #[derive(Debug, Serialize)]
 struct ResolverStats {
-    resolver: Ipv4Addr,
+    resolver: IpAddr,
     dns_lb: Ipv4Addr,
 }
 
@@ -185,6 +187,7 @@ fn dns_lbs(config: &Config, pinned: &Pinned) -> Vec<DnsLbStats> {
             name: name_of(entry.label),
             label: entry.label.to_string(),
             address: entry.address.into(),
+            address_v6: entry.address_v6,
             state: if entry.up { "up" } else { "down" },
             serves: serves(entry.serves),
         })

@@ -1,27 +1,27 @@
-//! The rows of a DNS-B: `b-r`, `b-c-name`, `b-c-label`; the rest of its zones is [`zone`]'s.
-
-use std::net::Ipv4Addr;
+//! The rows of a DNS-B: `b-r`, `b-c-name`, `b-c-label`, `b-address`, `b-nodata`; the rest of its zones is
+//! [`zone`]'s.
 
 use dglb_common::{
     counters::Counter,
-    layout::{KIND_CNAME, KIND_REFERRAL, NameWord},
-    query::{TYPE_NS, TYPE_SOA},
+    layout::{
+        KIND_A, KIND_AAAA, KIND_CNAME, KIND_NODATA, KIND_REFERRAL, KIND_UNKNOWN_LABEL, NameWord,
+    },
+    query::{TYPE_A, TYPE_AAAA, TYPE_NS, TYPE_SOA},
 };
 
 use super::{
+    asker::{Asker, Place},
     closest::Closest,
     delegated::{self, Vantage},
+    lookup::Lookup,
     query::Question,
     records::Writer,
     response::Response,
-    template,
     types::{TYPE_ANY, TYPE_DS, is_zone_upkeep},
     zone::{self, Zones},
 };
 use crate::{
-    config::{BService, DnsB, Form},
-    name::OwnerName,
-    ready::UNKNOWN_TTL,
+    config::{BService, DnsB, Form, Site},
     tables::Tables,
 };
 
@@ -42,18 +42,16 @@ impl Rows {
         }
     }
 
-    /// The answer to `question`, asked from `source`.
+    /// The answer to `question`. `None`: the name is not ours.
     pub(super) fn answer(
         &self,
         dns_b: &DnsB,
         tables: &Tables,
         question: &Question<'_>,
-        source: Ipv4Addr,
-    ) -> Response {
+        asker: &Asker,
+    ) -> Option<Response> {
         let name = &question.name;
-        let Some(zone) = self.zones.of(name, question.qtype) else {
-            return Response::refused();
-        };
+        let zone = self.zones.of(name, question.qtype)?;
         let service = self.services.at_or_above(name);
         if let Some(service) = service.map(|index| &dns_b.services[index]) {
             // A zone of ours that begins below the balanced name is not the balanced name's.
@@ -64,18 +62,19 @@ impl Rows {
                 service,
                 tables,
                 question,
-                source,
+                asker,
             };
             let response = match service.form {
                 Form::Referral if is_its_own => Some(asked.form_r()),
                 Form::Cname if is_its_own => asked.form_c(),
-                Form::Referral | Form::Cname => None,
+                Form::Direct | Form::Cache if *name == service.name => Some(asked.addresses()),
+                Form::Referral | Form::Cname | Form::Direct | Form::Cache => None,
             };
-            if let Some(response) = response {
+            if response.is_some() {
                 return response;
             }
         }
-        self.zones.answer(dns_b, zone, question)
+        Some(self.zones.answer(dns_b, tables, zone, question, asker))
     }
 }
 
@@ -87,7 +86,7 @@ struct Asked<'a> {
     service: &'a BService,
     tables: &'a Tables,
     question: &'a Question<'a>,
-    source: Ipv4Addr,
+    asker: &'a Asker,
 }
 
 impl Asked<'_> {
@@ -96,8 +95,10 @@ impl Asked<'_> {
         if self.question.qtype == TYPE_DS && self.question.name == self.service.name {
             return self.no_data();
         }
-        let vantage = self.tables.vantage_of(self.source);
-        self.ready(vantage, KIND_REFERRAL, &self.service.name, u32::MAX)
+        let vantage = Place::fixed(self.asker.resolver_vantage(self.tables));
+        self.lookup()
+            .and_then(|lookup| lookup.serving(vantage, KIND_REFERRAL, &self.service.name))
+            .unwrap_or_else(Response::not_ready)
     }
 
     /// `None`: a name below N and below no label, which is the zone's.
@@ -109,10 +110,14 @@ impl Asked<'_> {
         if self.question.qtype == TYPE_DS && self.question.name == base {
             return Some(self.no_data());
         }
-        Some(match delegated::vantage_of_label(self.tables, &label) {
-            Vantage::Known(vantage) => self.ready(vantage, KIND_REFERRAL, &base, u32::MAX),
-            Vantage::Unknown(vantage) => self.ready(vantage, KIND_REFERRAL, &base, UNKNOWN_TTL),
-        })
+        let (vantage, kind) = match delegated::vantage_of_label(self.tables, &label) {
+            Vantage::Known(vantage) => (vantage, KIND_REFERRAL),
+            Vantage::Unknown(vantage) => (vantage, KIND_UNKNOWN_LABEL),
+        };
+        let referral = self
+            .lookup()
+            .and_then(|lookup| lookup.serving(Place::fixed(vantage), kind, &base));
+        Some(referral.unwrap_or_else(Response::not_ready))
     }
 
     /// N itself in form C: an alias, and the apex of its zone.
@@ -120,30 +125,59 @@ impl Asked<'_> {
         let zone = &self.dns_b.zones[self.service.zone];
         match self.question.qtype {
             TYPE_NS | TYPE_SOA => zone::at_apex(self.dns_b, zone, self.question),
-            TYPE_ANY => self.any_at_alias(),
+            // RFC 8482 §4.2 has the HINFO only where there is no CNAME; where there is one, §4.1: a
+            // subset of what the name has, here its alias alone.
+            TYPE_ANY => self.alias().in_row(Counter::BZone),
             qtype if is_zone_upkeep(qtype) => self.no_data(),
-            _ => {
-                let vantage = self.tables.vantage_of(self.source);
-                self.ready(vantage, KIND_CNAME, &self.service.name, u32::MAX)
-            }
+            _ => self.alias(),
         }
     }
 
-    /// RFC 8482 §4.2 has the HINFO only where there is no CNAME; where there is one, §4.1: a subset of
-    /// what the name has, here its alias alone.
-    fn any_at_alias(&self) -> Response {
-        let vantage = self.tables.vantage_of(self.source);
-        let serving = self.tables.serving(vantage);
-        let label = serving
-            .and_then(|serving| self.tables.dns_lbs.get(serving as usize))
-            .map(|dns_lb| dns_lb.label);
-        let Some(label) = label else {
-            return Response::not_ready();
-        };
-        let target = self.service.name.child(&label[1..]);
-        let writer = Writer::new(self.question);
-        let cname = writer.cname(&self.service.name, self.service.referral_ttl, &target);
-        Response::data(Counter::BZone, vec![cname], Vec::new())
+    fn alias(&self) -> Response {
+        let place = self.asker.place(self.tables);
+        self.lookup()
+            .and_then(|lookup| lookup.serving(place, KIND_CNAME, &self.service.name))
+            .unwrap_or_else(Response::not_ready)
+    }
+
+    /// N itself in direct and cache mode: it has addresses and nothing else.
+    fn addresses(&self) -> Response {
+        match self.question.qtype {
+            TYPE_A => self.address(KIND_A, |site| site.ipv4.is_some()),
+            TYPE_AAAA => self.address(KIND_AAAA, |site| site.ipv6.is_some()),
+            TYPE_ANY => {
+                let writer = Writer::new(self.question);
+                let any = writer.any(&self.service.name, self.service.answer_ttl);
+                Response::data(Counter::BZone, vec![any], Vec::new())
+            }
+            _ => self.no_other_data(),
+        }
+    }
+
+    /// `b-address`. No ready answer: nothing was measured yet, or there is no address of the family and
+    /// the SOA of that answer is too large for a slot.
+    fn address(&self, kind: u32, has: fn(&Site) -> bool) -> Response {
+        let place = self.asker.place(self.tables);
+        let ready = |kind| self.lookup()?.serving(place, kind, &self.service.name);
+        ready(kind).unwrap_or_else(|| {
+            let was_measured = [KIND_A, KIND_AAAA]
+                .into_iter()
+                .any(|kind| ready(kind).is_some());
+            let has_site = self.service.sites.iter().any(has);
+            if was_measured || self.service.form == Form::Direct && !has_site {
+                self.no_other_data()
+            } else {
+                Response::not_ready()
+            }
+        })
+    }
+
+    /// `b-nodata`; of our own making where the SOA is too large for a slot.
+    fn no_other_data(&self) -> Response {
+        let zone = &self.dns_b.zones[self.service.zone];
+        self.lookup()
+            .and_then(|lookup| lookup.fixed(KIND_NODATA, &self.service.name))
+            .unwrap_or_else(|| zone::nodata(zone, self.question, Counter::BNodata))
     }
 
     /// NODATA of the zone that has the type asked.
@@ -152,18 +186,15 @@ impl Asked<'_> {
         zone::nodata(zone, self.question, Counter::BZone)
     }
 
-    fn ready(&self, vantage: u32, kind: u32, base: &OwnerName, ttl_at_most: u32) -> Response {
-        let answer = self.tables.name(&self.service.name).and_then(|value| {
-            let serving = self.tables.serving(vantage)?;
-            let group = NameWord(value.word).group();
-            self.tables.answer(serving, group, kind)
-        });
-        match answer {
-            Some(answer) => {
-                let answer = template::with_ttl_at_most(*answer, ttl_at_most);
-                Response::ready(answer, self.question, base)
-            }
-            None => Response::not_ready(),
-        }
+    /// Where N's answers stand.
+    fn lookup(&self) -> Option<Lookup<'_>> {
+        let value = self.tables.name(&self.service.name)?;
+        Some(Lookup {
+            tables: self.tables,
+            question: self.question,
+            asker: self.asker,
+            group: NameWord(value.word).group(),
+            ttl_at_most: u32::MAX,
+        })
     }
 }

@@ -1,26 +1,28 @@
-//! The rows of a DNS-LB. M is what was delegated to it: N in form R, `L.N` for any label L in form C.
-
-use std::net::Ipv4Addr;
+//! The rows of a DNS-LB. M is what was delegated to it: N in form R, `L.N` for any label L in form C; beside
+//! a resolver (DNS-ISP-LB) in form C N itself too.
 
 use dglb_common::{
     counters::Counter,
-    layout::{KIND_A, KIND_AAAA, KIND_NODATA, KIND_NXDOMAIN, NameWord},
+    layout::{
+        KIND_A, KIND_AAAA, KIND_HOST_A, KIND_HOST_AAAA, KIND_HOST_NODATA, KIND_NODATA, KIND_NS,
+        KIND_NXDOMAIN, KIND_SOA, NameWord,
+    },
     query::{TYPE_A, TYPE_AAAA, TYPE_NS, TYPE_SOA},
 };
 use hickory_proto::op::ResponseCode;
 
 use super::{
+    asker::{Asker, Place},
     closest::Closest,
     delegated::{self, Vantage},
+    lookup::Lookup,
     query::Question,
     records::Writer,
     response::Response,
-    template,
     types::TYPE_ANY,
 };
 use crate::{
     config::{DnsLb, Form, LbService, Site},
-    label::Label,
     name::OwnerName,
     ready::UNKNOWN_TTL,
     tables::Tables,
@@ -44,74 +46,92 @@ impl Rows {
         }
     }
 
-    /// The answer to `question`, asked from `source`.
+    /// The answer to `question`. `None`: the name is not ours.
     pub(super) fn answer(
         &self,
         dns_lb: &DnsLb,
         tables: &Tables,
         question: &Question<'_>,
-        source: Ipv4Addr,
-    ) -> Response {
-        let Some(index) = self.services.at_or_above(&question.name) else {
-            return Response::refused();
-        };
+        asker: &Asker,
+    ) -> Option<Response> {
+        let index = self.services.at_or_above(&question.name)?;
         let service = &dns_lb.services[index];
-        let delegated = match service.form {
-            Form::Referral => Delegated {
-                apex: service.name.clone(),
-                label: dns_lb.label.wire(),
-                vantage: vantage_of_source(tables, source),
-                ttl_at_most: u32::MAX,
-            },
-            Form::Cname => match Delegated::below_label(tables, service, &question.name) {
-                Some(delegated) => delegated,
-                None => return Response::refused(),
-            },
-        };
+        let word = tables.name(&service.name).map(|value| NameWord(value.word));
+        let delegated = Delegated::of(tables, service, word, question, asker)?;
         let asked = Asked {
             dns_lb,
             service,
-            tables,
             question,
+            lookup: word.map(|word| Lookup {
+                tables,
+                question,
+                asker,
+                group: word.group(),
+                ttl_at_most: delegated.ttl_at_most,
+            }),
             delegated,
         };
-        if question.name == asked.delegated.apex {
+        Some(if question.name == asked.delegated.apex {
             asked.at_apex()
         } else {
             asked.below_apex()
-        }
+        })
     }
-}
-
-/// Only a node that maps resolvers looks at who asks: every other is its clients' vantage itself.
-fn vantage_of_source(tables: &Tables, source: Ipv4Addr) -> u32 {
-    if tables.settings.maps_resolvers == 0 {
-        return tables.settings.default_vantage;
-    }
-    tables.vantage_of(source)
 }
 
 /// M, and whose it is.
 struct Delegated {
     apex: OwnerName,
-    /// The label of the DNS-LB that M is delegated to, with its length octet.
-    label: [u8; 16],
-    vantage: u32,
+    /// Form C: the DNS-LB that M is delegated to, unless nobody here has the label.
+    labelled: Option<u32>,
+    /// Whose addresses M has.
+    place: Place,
     ttl_at_most: u32,
+    /// M is N, whose ready answers are made for `L.N`.
+    is_itself: bool,
 }
 
 impl Delegated {
+    /// `None`: in form C, a name below no label.
+    fn of(
+        tables: &Tables,
+        service: &LbService,
+        word: Option<NameWord>,
+        question: &Question<'_>,
+        asker: &Asker,
+    ) -> Option<Self> {
+        let name = &question.name;
+        if service.form == Form::Cname {
+            let is_itself = *name == service.name;
+            if !is_itself {
+                return Self::below_label(tables, service, name);
+            }
+            if !word.is_some_and(|word| word.has(NameWord::ITSELF)) {
+                return None;
+            }
+        }
+        Some(Self {
+            apex: service.name.clone(),
+            labelled: None,
+            place: asker.place(tables),
+            ttl_at_most: u32::MAX,
+            is_itself: service.form == Form::Cname,
+        })
+    }
+
+    /// The label says for whom: not the source, nor Client Subnet.
     fn below_label(tables: &Tables, service: &LbService, name: &OwnerName) -> Option<Self> {
         let (label, apex) = delegated::label_below(name, &service.name)?;
-        let (vantage, ttl_at_most) = match delegated::vantage_of_label(tables, &label) {
-            Vantage::Known(vantage) => (vantage, u32::MAX),
-            Vantage::Unknown(vantage) => (vantage, UNKNOWN_TTL),
+        let (labelled, vantage, ttl_at_most) = match delegated::vantage_of_label(tables, &label) {
+            Vantage::Known(vantage) => (Some(vantage), vantage, u32::MAX),
+            Vantage::Unknown(vantage) => (None, vantage, UNKNOWN_TTL),
         };
         Some(Self {
             apex,
-            label,
-            vantage,
+            labelled,
+            place: Place::fixed(vantage),
             ttl_at_most,
+            is_itself: false,
         })
     }
 }
@@ -120,55 +140,56 @@ impl Delegated {
 struct Asked<'a> {
     dns_lb: &'a DnsLb,
     service: &'a LbService,
-    tables: &'a Tables,
     question: &'a Question<'a>,
+    /// Where N's answers stand.
+    lookup: Option<Lookup<'a>>,
     delegated: Delegated,
 }
 
 impl Asked<'_> {
     fn at_apex(&self) -> Response {
-        let writer = Writer::new(self.question);
         let apex = &self.delegated.apex;
         match self.question.qtype {
             TYPE_A => self.address(KIND_A, |site| site.ipv4.is_some()),
             TYPE_AAAA => self.address(KIND_AAAA, |site| site.ipv6.is_some()),
-            TYPE_NS => self.name_servers(&writer),
-            TYPE_SOA => {
-                let ttl = self.service.soa.ttl.min(self.delegated.ttl_at_most);
-                let soa = writer.soa(apex, &self.service.soa, ttl);
-                Response::data(Counter::LbApex, vec![soa], Vec::new())
-            }
+            TYPE_NS => self.fixed(KIND_NS).unwrap_or_else(|| self.name_servers()),
+            TYPE_SOA => self.fixed(KIND_SOA).unwrap_or_else(|| self.soa()),
             TYPE_ANY => {
                 let ttl = self.service.answer_ttl.min(self.delegated.ttl_at_most);
-                Response::data(Counter::LbApex, vec![writer.any(apex, ttl)], Vec::new())
+                let any = Writer::new(self.question).any(apex, ttl);
+                Response::data(Counter::LbApex, vec![any], Vec::new())
             }
             _ => self.nodata(),
         }
     }
 
     fn below_apex(&self) -> Response {
-        let host = match self.service.form {
-            Form::Referral => delegated::label_below(&self.question.name, &self.service.name)
-                .filter(|(_, base)| *base == self.question.name)
-                .map(|(label, _)| label),
-            Form::Cname => (self.question.name == self.delegated.apex.child(HOST_LABEL))
-                .then_some(self.delegated.label),
-        };
-        match host {
-            Some(label) => self.host(&label),
-            None => self.ready(KIND_NXDOMAIN).unwrap_or_else(|| {
-                self.negative(Counter::LbNxdomain, ResponseCode::NXDomain, u32::MAX)
-            }),
+        let name = &self.question.name;
+        match self.service.form {
+            Form::Cname => {
+                if *name == self.delegated.apex.child(HOST_LABEL) {
+                    return self.host(self.delegated.labelled);
+                }
+            }
+            Form::Referral | Form::Direct | Form::Cache => {
+                let label = delegated::label_below(name, &self.service.name);
+                if let Some((label, _)) = label.filter(|(_, host)| host == name) {
+                    let labels = self.lookup.map(|lookup| &lookup.tables.labels);
+                    return self.host(labels.and_then(|labels| labels.get(&label)).copied());
+                }
+            }
         }
+        self.fixed(KIND_NXDOMAIN)
+            .unwrap_or_else(|| self.negative(Counter::LbNxdomain, ResponseCode::NXDomain, u32::MAX))
     }
 
     /// `lb-address`. No ready answer: the service was not measured yet, or there is no address of the
-    /// family to give and the NODATA is too large for a slot.
-    fn address(&self, kind: u32, has: impl Fn(&Site) -> bool) -> Response {
-        self.ready(kind).unwrap_or_else(|| {
+    /// family and the SOA of that answer is too large for a slot.
+    fn address(&self, kind: u32, has: fn(&Site) -> bool) -> Response {
+        self.ready_address(kind).unwrap_or_else(|| {
             let was_measured = [KIND_A, KIND_AAAA]
                 .into_iter()
-                .any(|kind| self.ready(kind).is_some());
+                .any(|kind| self.ready_address(kind).is_some());
             if was_measured || !self.service.sites.iter().any(has) {
                 self.nodata()
             } else {
@@ -177,68 +198,77 @@ impl Asked<'_> {
         })
     }
 
+    /// The ready answer to A or AAAA at M, which may be that there is no such data.
+    fn ready_address(&self, kind: u32) -> Option<Response> {
+        let base = &self.delegated.apex;
+        let ready = self.lookup?.serving(self.delegated.place, kind, base)?;
+        if self.delegated.is_itself && ready.row() != Counter::LbAddress {
+            return Some(self.nodata());
+        }
+        Some(ready)
+    }
+
     fn nodata(&self) -> Response {
-        self.ready(KIND_NODATA)
+        self.fixed(KIND_NODATA)
             .unwrap_or_else(|| self.negative(Counter::LbNodata, ResponseCode::NoError, u32::MAX))
     }
 
-    /// `lb-apex`, NS: the set of the referral and no larger TTL, for it takes the referral's place in
-    /// the cache of some resolvers. So it names this node, also where it stands in for another one:
-    /// the other one's name would lead back to what does not answer.
-    fn name_servers(&self, writer: &Writer<'_>) -> Response {
+    /// `lb-apex`, NS, where it is not ready.
+    fn name_servers(&self) -> Response {
+        let writer = Writer::new(self.question);
         let own = self.service.name.child(self.dns_lb.label.characters());
         let host = match self.service.form {
-            Form::Referral => own,
             Form::Cname => own.child(HOST_LABEL),
+            Form::Referral | Form::Direct | Form::Cache => own,
         };
         let ttl = self.service.referral_ttl.min(self.delegated.ttl_at_most);
+        let v6 = self.dns_lb.address_v6.map(Into::into);
+        let addresses = [self.dns_lb.address.into()].into_iter().chain(v6);
         Response::data(
             Counter::LbApex,
             vec![writer.ns(&self.delegated.apex, ttl, &host)],
-            vec![writer.a(&host, ttl, self.dns_lb.address)],
+            addresses
+                .map(|address| writer.address(&host, ttl, address))
+                .collect(),
         )
     }
 
-    /// `lb-host`: a name server host name, of a node that is known here or not.
-    fn host(&self, label: &[u8; 16]) -> Response {
+    /// `lb-apex`, SOA, where it is not ready.
+    fn soa(&self) -> Response {
+        let ttl = self.service.soa.ttl.min(self.delegated.ttl_at_most);
+        let writer = Writer::new(self.question);
+        let soa = writer.soa(&self.delegated.apex, &self.service.soa, ttl);
+        Response::data(Counter::LbApex, vec![soa], Vec::new())
+    }
+
+    /// `lb-host`: a name server host name, of the DNS-LB with this vantage, or of one that is not known
+    /// here.
+    fn host(&self, vantage: Option<u32>) -> Response {
         let name = &self.question.name;
-        match self.address_of(label) {
-            Some(address) if self.question.qtype == TYPE_A => {
-                let a = Writer::new(self.question).a(name, self.service.referral_ttl, address);
-                Response::data(Counter::LbHost, vec![a], Vec::new())
-            }
+        let at = |kind| self.lookup?.at(Place::fixed(vantage?), kind, name);
+        let ready = match self.question.qtype {
+            TYPE_A => at(KIND_HOST_A),
+            TYPE_AAAA => at(KIND_HOST_AAAA),
             // NODATA would say that there is nothing of any type, the address among it (RFC 8482 §4).
-            Some(_) if self.question.qtype == TYPE_ANY => {
+            TYPE_ANY if vantage.is_some() => {
                 let any = Writer::new(self.question).any(name, self.service.referral_ttl);
-                Response::data(Counter::LbHost, vec![any], Vec::new())
+                Some(Response::data(Counter::LbHost, vec![any], Vec::new()))
             }
-            _ => self.negative(Counter::LbHost, ResponseCode::NoError, UNKNOWN_TTL),
-        }
+            _ => None,
+        };
+        ready
+            .or_else(|| self.fixed(KIND_HOST_NODATA))
+            .unwrap_or_else(|| self.negative(Counter::LbHost, ResponseCode::NoError, UNKNOWN_TTL))
     }
 
-    /// The address of the DNS-LB that has `label`: this node, or one that it stands in for.
-    fn address_of(&self, label: &[u8; 16]) -> Option<Ipv4Addr> {
-        let is_it = |other: &Label| other.wire() == *label;
-        if is_it(&self.dns_lb.label) {
-            return Some(self.dns_lb.address);
-        }
-        let mut others = self.dns_lb.stands_in_for.iter();
-        let other = others.find(|node| is_it(&node.label))?;
-        Some(other.address)
+    /// A ready answer that is the same for all who ask for something of M. For N itself in form C there is
+    /// none: the names in them stand as far into M as `L.N` has them.
+    fn fixed(&self, kind: u32) -> Option<Response> {
+        let lookup = self.lookup.filter(|_| !self.delegated.is_itself)?;
+        lookup.fixed(kind, &self.delegated.apex)
     }
 
-    fn ready(&self, kind: u32) -> Option<Response> {
-        let value = self.tables.name(&self.service.name)?;
-        let serving = self.tables.serving(self.delegated.vantage)?;
-        let answer = self
-            .tables
-            .answer(serving, NameWord(value.word).group(), kind)?;
-        let answer = template::with_ttl_at_most(*answer, self.delegated.ttl_at_most);
-        Some(Response::ready(answer, self.question, &self.delegated.apex))
-    }
-
-    /// A negative answer of our own: where none is ready because its SOA is too large for a slot, or
-    /// with a smaller TTL.
+    /// A negative answer of our own: where none is ready.
     fn negative(&self, row: Counter, rcode: ResponseCode, ttl_at_most: u32) -> Response {
         let soa = Writer::new(self.question).negative_soa(
             &self.delegated.apex,

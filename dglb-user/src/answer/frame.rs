@@ -1,120 +1,100 @@
-//! The layers below DNS: Ethernet, IPv4 (RFC 791), UDP (RFC 768); a datagram in, its reply out.
+//! The layers below DNS: Ethernet with VLAN tags (IEEE 802.1Q), IP ([`super::packet`]), UDP (RFC 768); a
+//! datagram in, its reply out.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use dglb_common::checksum;
 
-/// Octets of an Ethernet header.
-const ETHERNET: usize = 14;
-/// Octets of an IPv4 header without options.
-const IPV4: usize = 20;
+use super::packet::{Packet, length_field};
+
+/// Octets of the two MAC addresses.
+const MACS: usize = 12;
+/// Octets of a VLAN tag: its EtherType, and priority, DEI and VID.
+const TAG: usize = 4;
+/// EtherType of an 802.1Q tag (C-VLAN), and of an outer 802.1ad tag (S-VLAN).
+const ETHERTYPE_C_TAG: [u8; 2] = [0x81, 0x00];
+const ETHERTYPE_S_TAG: [u8; 2] = [0x88, 0xa8];
 /// Octets of a UDP header.
 const UDP: usize = 8;
-/// EtherType of IPv4.
-const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
-/// Protocol number of UDP.
-const PROTOCOL_UDP: u8 = 17;
 /// DNS's port.
 const PORT: [u8; 2] = 53_u16.to_be_bytes();
-/// Don't fragment, no offset.
-const DONT_FRAGMENT: [u8; 2] = [0x40, 0x00];
-/// TTL of replies.
-const TTL: u8 = 64;
 
 /// A query's datagram, with what its reply needs.
 pub(super) struct Datagram<'a> {
-    /// Who asks.
-    pub(super) source: Ipv4Addr,
     /// The DNS message.
     pub(super) payload: &'a [u8],
-    destination: Ipv4Addr,
+    packet: Packet<'a>,
     source_port: [u8; 2],
     source_mac: &'a [u8],
     destination_mac: &'a [u8],
+    /// The VLAN tags as they came.
+    tags: &'a [u8],
 }
 
 impl<'a> Datagram<'a> {
     /// Reads a frame; `None` for everything that is not a whole, sound datagram to one of `addresses`.
-    pub(super) fn read(frame: &'a [u8], addresses: &[Ipv4Addr]) -> Option<Self> {
-        let (ethernet, packet) = frame.split_at_checked(ETHERNET)?;
-        let (destination_mac, source_mac) = (&ethernet[..6], &ethernet[6..12]);
+    pub(super) fn read(frame: &'a [u8], addresses: &[IpAddr]) -> Option<Self> {
+        let (macs, rest) = frame.split_at_checked(MACS)?;
+        let (destination_mac, source_mac) = macs.split_at(MACS / 2);
         // The low bit of the first octet: a group address, broadcast too.
-        if ethernet[12..] != ETHERTYPE_IPV4 || destination_mac[0] & 1 != 0 {
+        if destination_mac[0] & 1 != 0 {
             return None;
         }
-        let header = packet.get(..IPV4)?;
-        let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let is_fragment = u16::from_be_bytes([header[6], header[7]]) & 0x3fff != 0;
-        if header[0] != 0x45
-            || is_fragment
-            || header[9] != PROTOCOL_UDP
-            || checksum::of(header) != 0xffff
-        {
+        let (tags, rest) = rest.split_at_checked(octets_of_tags(rest))?;
+        let (ethertype, octets) = rest.split_first_chunk::<2>()?;
+        let packet = Packet::read(*ethertype, octets)?;
+        if !addresses.contains(&packet.destination) {
             return None;
         }
-        let source = address(&header[12..16]);
-        let destination = address(&header[16..20]);
-        if !is_host(source) || !addresses.contains(&destination) {
-            return None;
-        }
-        // Behind the packet's own length there is padding (RFC 894).
-        let datagram = packet.get(IPV4..total)?;
-        let (udp, _) = datagram.split_at_checked(UDP)?;
+        let udp = packet.datagram.get(..UDP)?;
         let length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
         let source_port = [udp[0], udp[1]];
         if udp[2..4] != PORT || source_port == [0, 0] {
             return None;
         }
         Some(Self {
-            source,
-            payload: datagram.get(UDP..length)?,
-            destination,
+            payload: packet.datagram.get(UDP..length)?,
+            packet,
             source_port,
             source_mac,
             destination_mac,
+            tags,
         })
     }
 
-    /// The frame that carries `message` back.
-    pub(super) fn reply(&self, message: &[u8]) -> Vec<u8> {
-        let mut frame = Vec::with_capacity(ETHERNET + IPV4 + UDP + message.len());
-        frame.extend_from_slice(self.source_mac);
-        frame.extend_from_slice(self.destination_mac);
-        frame.extend_from_slice(&ETHERTYPE_IPV4);
-        frame.extend_from_slice(&self.ipv4_header(UDP + message.len()));
-        frame.extend_from_slice(&self.udp_header(message));
-        frame.extend_from_slice(message);
-        frame
+    /// Who sent it.
+    pub(super) fn source(&self) -> IpAddr {
+        self.packet.source
     }
 
-    /// DSCP, ECN and identification 0, DF set: an atomic datagram (RFC 6864 §4.1).
-    fn ipv4_header(&self, payload: usize) -> [u8; IPV4] {
-        let mut header = [0; IPV4];
-        header[0] = 0x45;
-        header[2..4].copy_from_slice(&length_field(IPV4 + payload));
-        header[6..8].copy_from_slice(&DONT_FRAGMENT);
-        header[8] = TTL;
-        header[9] = PROTOCOL_UDP;
-        header[12..16].copy_from_slice(&self.destination.octets());
-        header[16..20].copy_from_slice(&self.source.octets());
-        let field = !checksum::of(&header);
-        header[10..12].copy_from_slice(&field.to_ne_bytes());
-        header
+    /// Octets of its IP packet, padding not among them.
+    pub(super) fn packet_octets(&self) -> usize {
+        self.packet.octets
+    }
+
+    /// The frame that carries `message` back, in the same VLAN at the same priority.
+    pub(super) fn reply(&self, message: &[u8]) -> Vec<u8> {
+        let (ethertype, header) = self.packet.reply_header(UDP + message.len());
+        let udp = self.udp_header(message);
+        [
+            self.source_mac,
+            self.destination_mac,
+            self.tags,
+            &ethertype,
+            &header,
+            &udp,
+            message,
+        ]
+        .concat()
     }
 
     fn udp_header(&self, message: &[u8]) -> [u8; UDP] {
-        let length = length_field(UDP + message.len());
         let mut header = [0; UDP];
         header[..2].copy_from_slice(&PORT);
         header[2..4].copy_from_slice(&self.source_port);
-        header[4..6].copy_from_slice(&length);
-        // RFC 768: addresses, protocol and length stand before the datagram for the checksum.
-        let mut pseudo = [0; 12];
-        pseudo[..4].copy_from_slice(&self.destination.octets());
-        pseudo[4..8].copy_from_slice(&self.source.octets());
-        pseudo[9] = PROTOCOL_UDP;
-        pseudo[10..].copy_from_slice(&length);
-        let parts = [&pseudo[..], &header, message];
+        header[4..6].copy_from_slice(&length_field(UDP + message.len()));
+        let pseudo = self.packet.reply_pseudo_header(UDP + message.len());
+        let parts = [pseudo.as_slice(), &header, message];
         let sum = parts.map(|part| u64::from(checksum::of(part)));
         let field = checksum::udp_field(sum.iter().sum());
         header[6..].copy_from_slice(&field.to_ne_bytes());
@@ -122,20 +102,19 @@ impl<'a> Datagram<'a> {
     }
 }
 
-fn address(octets: &[u8]) -> Ipv4Addr {
-    Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3])
-}
-
-/// Whether one host can have the address as its source (RFC 1122 §3.2.1.3).
-fn is_host(source: Ipv4Addr) -> bool {
-    !(source.octets()[0] == 0
-        || source.is_loopback()
-        || source.is_multicast()
-        || source.is_broadcast())
-}
-
-fn length_field(length: usize) -> [u8; 2] {
-    u16::try_from(length)
-        .expect("a response by UDP has at most 1232 octets")
-        .to_be_bytes()
+/// Octets of the VLAN tags in front of the packet's EtherType: of none, one, or an outer and an inner
+/// one. What follows is then no EtherType of IP where there are more.
+fn octets_of_tags(rest: &[u8]) -> usize {
+    let ethertype_at = |at: usize| rest.get(at..at + 2).unwrap_or_default();
+    let inner = if ethertype_at(TAG) == ETHERTYPE_C_TAG {
+        TAG
+    } else {
+        0
+    };
+    match ethertype_at(0) {
+        outer if outer == ETHERTYPE_C_TAG => TAG + inner,
+        // An S-tag alone is the provider's own.
+        outer if outer == ETHERTYPE_S_TAG && inner != 0 => TAG + inner,
+        _ => 0,
+    }
 }

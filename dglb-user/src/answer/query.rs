@@ -4,10 +4,12 @@
 //! (AA, TC, Z, RCODE of a query). Written apart from the kernel program's parser on purpose: the
 //! differential test holds the two against each other.
 
-use dglb_common::query::{OUR_PAYLOAD_SIZE, PLAIN_PAYLOAD_SIZE, TYPE_OPT};
+use dglb_common::query::{
+    OPTION_CLIENT_SUBNET, OPTION_NSID, OUR_PAYLOAD_SIZE, PLAIN_PAYLOAD_SIZE, TYPE_OPT,
+};
 use hickory_proto::{op::ResponseCode, rr::Name};
 
-use super::types::TYPE_IXFR;
+use super::{subnet::ClientSubnet, types::TYPE_IXFR};
 use crate::name::OwnerName;
 
 /// Octets of the header (RFC 1035 §4.1.1).
@@ -46,6 +48,17 @@ pub(super) struct Edns {
     version: u8,
     /// DNSSEC OK; copied (RFC 3225 §3).
     pub(super) dnssec_ok: bool,
+    /// Options that are answered.
+    pub(super) options: Options,
+}
+
+/// The options of a query that mean something to us.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Options {
+    /// The name server identifier is asked for (RFC 5001 §2.1).
+    pub(super) nsid: bool,
+    /// Client Subnet, if it is believed.
+    pub(super) subnet: Option<ClientSubnet>,
 }
 
 /// A message that is to be answered.
@@ -63,7 +76,9 @@ pub(super) struct Query<'a> {
 
 impl<'a> Query<'a> {
     /// Reads a message. `None`: nothing that one answers, no header or itself a response.
-    pub(super) fn read(message: &'a [u8]) -> Option<Self> {
+    ///
+    /// `believes_subnet`: the sender is one whose Client Subnet is read.
+    pub(super) fn read(message: &'a [u8], believes_subnet: bool) -> Option<Self> {
         let header = message.get(..HEADER)?;
         if header[2] & 0x80 != 0 {
             return None;
@@ -80,9 +95,8 @@ impl<'a> Query<'a> {
             edns: None,
             error: None,
         };
-        query.error = query
-            .read_sections(message, [word(4), word(6), word(8), word(10)])
-            .err();
+        let counts = [word(4), word(6), word(8), word(10)];
+        query.error = query.read_sections(message, counts, believes_subnet).err();
         if query.header.opcode != 0 {
             query.error = Some(ResponseCode::NotImp);
         }
@@ -96,23 +110,27 @@ impl<'a> Query<'a> {
         }))
     }
 
-    fn read_sections(&mut self, message: &'a [u8], counts: [u16; 4]) -> Result<(), ResponseCode> {
+    /// Reads on behind what is no plain query, as far as it can be read: RFC 6891 §7 wants OPT in the
+    /// response also where something is wrong with the query.
+    fn read_sections(
+        &mut self,
+        message: &'a [u8],
+        counts: [u16; 4],
+        believes_subnet: bool,
+    ) -> Result<(), ResponseCode> {
         let [questions, answers, authorities, additionals] = counts;
-        if questions != 1 {
-            return Err(ResponseCode::FormErr);
-        }
         let mut reader = Reader {
             message,
             at: HEADER,
         };
-        let question = reader.question().ok_or(ResponseCode::FormErr)?;
-        let is_ixfr = question.qtype == TYPE_IXFR;
-        self.question = Some(question);
-        // The only query with records in these sections is IXFR's, which brings its SOA (RFC 1995 §3).
-        if answers != 0 || authorities != 0 && !is_ixfr {
-            return Err(ResponseCode::FormErr);
+        if questions == 1 {
+            self.question = Some(reader.question().ok_or(ResponseCode::FormErr)?);
+        } else {
+            for _ in 0..questions {
+                reader.other_question().ok_or(ResponseCode::FormErr)?;
+            }
         }
-        for _ in 0..authorities {
+        for _ in 0..u32::from(answers) + u32::from(authorities) {
             let head = reader.record_head().ok_or(ResponseCode::FormErr)?;
             reader.take(head.rdata_len).ok_or(ResponseCode::FormErr)?;
         }
@@ -121,8 +139,6 @@ impl<'a> Query<'a> {
             let head = reader.record_head().ok_or(ResponseCode::FormErr)?;
             let is_second = self.edns.is_some();
             if head.rtype == TYPE_OPT && !is_second {
-                // Kept before its options are looked at: RFC 6891 §7 wants OPT in the response also
-                // where something is wrong with the query's.
                 self.edns = Some(Edns::of(&head));
             }
             let rdata = reader.take(head.rdata_len).ok_or(ResponseCode::FormErr)?;
@@ -134,15 +150,21 @@ impl<'a> Query<'a> {
             }
             options = rdata;
         }
-        if reader.at != message.len() {
+        // The only query with records in these sections is IXFR's, which brings its SOA (RFC 1995 §3).
+        let is_ixfr = (self.question.as_ref()).is_some_and(|it| it.qtype == TYPE_IXFR);
+        let is_query = questions == 1 && answers == 0 && (authorities == 0 || is_ixfr);
+        if !is_query || reader.at != message.len() {
             return Err(ResponseCode::FormErr);
         }
-        match self.edns {
-            // Before the options: another version's may look otherwise (RFC 6891 §6.1.3).
-            Some(edns) if edns.version != 0 => Err(ResponseCode::BADVERS),
-            _ if !are_options(options) => Err(ResponseCode::FormErr),
-            _ => Ok(()),
+        let Some(edns) = &mut self.edns else {
+            return Ok(());
+        };
+        // Before the options: another version's may look otherwise (RFC 6891 §6.1.3).
+        if edns.version != 0 {
+            return Err(ResponseCode::BADVERS);
         }
+        edns.options = Options::read(options, believes_subnet).ok_or(ResponseCode::FormErr)?;
+        Ok(())
     }
 }
 
@@ -184,19 +206,30 @@ pub(super) fn labels(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether `rdata` is a list of options: code, length, and as many octets (RFC 6891 §6.1.2).
-fn are_options(mut rdata: &[u8]) -> bool {
-    while !rdata.is_empty() {
-        let Some(([_, _, high, low], rest)) = rdata.split_first_chunk() else {
-            return false;
-        };
-        let len = usize::from(u16::from_be_bytes([*high, *low]));
-        let Some(rest) = rest.get(len..) else {
-            return false;
-        };
-        rdata = rest;
+impl Options {
+    /// Reads a list of options: code, length, and as many octets (RFC 6891 §6.1.2). `None`: it is no such
+    /// list, or Client Subnet is believed and malformed or there twice.
+    fn read(mut rdata: &[u8], believes_subnet: bool) -> Option<Self> {
+        let mut options = Self::default();
+        while !rdata.is_empty() {
+            let ([code_0, code_1, len_0, len_1], rest) = rdata.split_first_chunk()?;
+            let len = usize::from(u16::from_be_bytes([*len_0, *len_1]));
+            let (data, rest) = rest.split_at_checked(len)?;
+            match u16::from_be_bytes([*code_0, *code_1]) {
+                // RFC 5001 §2.1: what a query has in it is ignored.
+                OPTION_NSID => options.nsid = true,
+                OPTION_CLIENT_SUBNET if believes_subnet => {
+                    let subnet = ClientSubnet::read(data)?;
+                    if options.subnet.replace(subnet).is_some() {
+                        return None;
+                    }
+                }
+                _ => {}
+            }
+            rdata = rest;
+        }
+        Some(options)
     }
-    true
 }
 
 impl Edns {
@@ -206,6 +239,7 @@ impl Edns {
             payload: head.class,
             version,
             dnssec_ok: flags & 0x80 != 0,
+            options: Options::default(),
         }
     }
 }
@@ -259,25 +293,16 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// One of several questions, which are not answered; names may be compressed.
+    fn other_question(&mut self) -> Option<()> {
+        self.name()?;
+        self.take(4)?;
+        Some(())
+    }
+
     fn record_head(&mut self) -> Option<RecordHead> {
         let start = self.at;
-        loop {
-            match self.take(1)?[0] {
-                0 => break,
-                len @ 1..=63 => {
-                    self.take(usize::from(len))?;
-                }
-                high @ 0xc0.. => {
-                    let target = usize::from(high & 0x3f) << 8 | usize::from(self.take(1)?[0]);
-                    // RFC 1035 §4.1.4: "a prior occurrence of the same name".
-                    if target < HEADER || target >= start {
-                        return None;
-                    }
-                    break;
-                }
-                _ => return None,
-            }
-        }
+        self.name()?;
         Some(RecordHead {
             owned_by_root: self.message[start] == 0,
             rtype: self.word()?,
@@ -285,5 +310,24 @@ impl<'a> Reader<'a> {
             ttl: self.take(4)?.try_into().ok()?,
             rdata_len: usize::from(self.word()?),
         })
+    }
+
+    /// A name that may end in a compression pointer.
+    fn name(&mut self) -> Option<()> {
+        let start = self.at;
+        loop {
+            match self.take(1)?[0] {
+                0 => return Some(()),
+                len @ 1..=63 => {
+                    self.take(usize::from(len))?;
+                }
+                high @ 0xc0.. => {
+                    let target = usize::from(high & 0x3f) << 8 | usize::from(self.take(1)?[0]);
+                    // RFC 1035 §4.1.4: "a prior occurrence of the same name".
+                    return (HEADER..start).contains(&target).then_some(());
+                }
+                _ => return None,
+            }
+        }
     }
 }

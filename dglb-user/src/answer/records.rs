@@ -1,10 +1,10 @@
 //! The resource records that user space composes beyond the ready ones.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use hickory_proto::rr::{
     RData, Record,
-    rdata::{A, CNAME, HINFO, NS, SOA},
+    rdata::{A, AAAA, HINFO, NS, SOA},
 };
 
 use super::query::Question;
@@ -26,21 +26,19 @@ impl<'a> Writer<'a> {
         Record::from_rdata(self.question.in_letters_asked(owner), ttl, data)
     }
 
-    /// A (RFC 1035 §3.4.1).
-    pub(super) fn a(&self, owner: &OwnerName, ttl: u32, address: Ipv4Addr) -> Record {
-        self.record(owner, ttl, RData::A(A(address)))
+    /// A (RFC 1035 §3.4.1) or AAAA (RFC 3596 §2.2).
+    pub(super) fn address(&self, owner: &OwnerName, ttl: u32, address: IpAddr) -> Record {
+        let data = match address {
+            IpAddr::V4(address) => RData::A(A(address)),
+            IpAddr::V6(address) => RData::AAAA(AAAA(address)),
+        };
+        self.record(owner, ttl, data)
     }
 
     /// NS (RFC 1035 §3.3.11).
     pub(super) fn ns(&self, owner: &OwnerName, ttl: u32, host: &OwnerName) -> Record {
         let host = self.question.in_letters_asked(host);
         self.record(owner, ttl, RData::NS(NS(host)))
-    }
-
-    /// CNAME (RFC 1035 §3.3.1).
-    pub(super) fn cname(&self, owner: &OwnerName, ttl: u32, target: &OwnerName) -> Record {
-        let target = self.question.in_letters_asked(target);
-        self.record(owner, ttl, RData::CNAME(CNAME(target)))
     }
 
     /// SOA as data (RFC 1035 §3.3.13).

@@ -1,15 +1,23 @@
 //! Ready answers put behind a question, byte for byte as the kernel program does it.
 
-use dglb_common::layout::Answer;
+use dglb_common::layout::{Answer, RECORDS_BASE};
 
-/// The records of `answer` as they stand in a message whose question has `octets_before` octets in
-/// front of the name that they belong to: each pointer is moved by as much.
-pub(super) fn records(answer: &Answer, octets_before: usize) -> Vec<u8> {
+/// The records of `answer` as they stand at offset `start` of a message whose question has
+/// `octets_before` octets in front of the name that they belong to: pointers to that name are moved by
+/// as much, pointers to a name among the records by as much as these have moved.
+pub(super) fn records(answer: &Answer, octets_before: usize, start: usize) -> Vec<u8> {
     let mut records = answer.octets[..usize::from(answer.len)].to_vec();
-    for &at in &answer.pointers[..usize::from(answer.pointer_count)] {
+    let base = usize::from(answer.base_pointers);
+    let all = base + usize::from(answer.record_pointers);
+    for (index, &at) in answer.pointers.iter().take(all).enumerate() {
+        let moved_by = if index < base {
+            octets_before
+        } else {
+            start - usize::from(RECORDS_BASE)
+        };
         let at = usize::from(at);
         let pointer = u16::from_be_bytes([records[at], records[at + 1]]);
-        let moved = pointer + octets_before as u16;
+        let moved = pointer + moved_by as u16;
         records[at..at + 2].copy_from_slice(&moved.to_be_bytes());
     }
     records
@@ -44,31 +52,48 @@ fn end_of_name(octets: &[u8], mut at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
-    use crate::{label::Label, ready};
+    use crate::{
+        label::Label,
+        ready::{self, NameServer},
+    };
+
+    /// A referral with a backup, both with two addresses.
+    fn referral(ttl: u32) -> Answer {
+        let (own, backup) = (Label::of_node("a"), Label::of_node("b"));
+        let server = |label| NameServer {
+            label,
+            ipv4: Ipv4Addr::new(192, 0, 2, 1),
+            ipv6: Some(Ipv6Addr::LOCALHOST),
+        };
+        ready::referral(server(&own), Some(server(&backup)), ttl).as_slice()[0]
+    }
 
     #[test]
     fn pointers_move_and_nothing_else() {
-        let answer = ready::referral(&Label::of_node("a"), Ipv4Addr::new(192, 0, 2, 1), 60);
-        let moved = records(&answer, 5);
+        let answer = referral(60);
+        let moved = records(&answer, 5, 12 + 30);
+        let base = usize::from(answer.base_pointers);
         for (index, (ready, moved)) in answer.octets.iter().zip(&moved).enumerate() {
-            let low_of_pointer = answer.pointers[..usize::from(answer.pointer_count)]
+            let pointer = answer.pointers[..base + usize::from(answer.record_pointers)]
                 .iter()
-                .any(|&pointer| usize::from(pointer) + 1 == index);
-            assert_eq!(*moved, ready + if low_of_pointer { 5 } else { 0 });
+                .position(|&pointer| usize::from(pointer) + 1 == index);
+            let by = match pointer {
+                Some(pointer) if pointer < base => 5,
+                Some(_) => 30,
+                None => 0,
+            };
+            assert_eq!(*moved, ready + by, "octet {index}");
         }
+        assert_eq!((answer.base_pointers, answer.record_pointers), (4, 4));
     }
 
     #[test]
     fn every_ttl_is_capped_and_a_smaller_one_stays() {
-        let label = Label::of_node("a");
-        let address = Ipv4Addr::new(192, 0, 2, 1);
-        let capped = with_ttl_at_most(ready::referral(&label, address, 3600), 60);
-        let low = ready::referral(&label, address, 60);
-        assert_eq!(capped.octets, low.octets);
-        let lower = ready::referral(&label, address, 7);
-        assert_eq!(with_ttl_at_most(lower, 60), lower);
+        let capped = with_ttl_at_most(referral(3600), 60);
+        assert_eq!(capped.octets, referral(60).octets);
+        assert_eq!(with_ttl_at_most(referral(7), 60), referral(7));
     }
 }

@@ -38,6 +38,12 @@ pub(super) fn form(table: &mut Table<'_>) -> Option<Found<Form>> {
     let read = |value: Value<'_>| match value.text()? {
         "referral" => Some(value.found(Form::Referral)),
         "cname" => Some(value.found(Form::Cname)),
+        known @ ("direct" | "cache") => value.refuse(
+            ErrorKind::OutOfRange,
+            format!("form \"{known}\" has no daemon yet"),
+            "write \"referral\" or \"cname\" until a later version answers with addresses at the \
+             DNS-B",
+        ),
         other => value.refuse(
             ErrorKind::OutOfRange,
             format!("there is no form \"{}\"", other.escape_debug()),

@@ -1,11 +1,13 @@
 //! Reads what only a DNS-B has: `[map]` with a listener, `[[dns_lb]]`, `[[zone]]`, `[[service]]`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
 
 use super::{
     BService, DnsB, DnsLbNode, Form, Node,
     balanced::{self, Balanced},
-    dns_lb_nodes,
+    dns_lb_nodes::{self, Backups},
     error::ErrorKind,
     names,
     reader::Table,
@@ -21,6 +23,9 @@ pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
     "remove it: a DNS-B learns the resolvers from the DNS-LBs; only role \"dns-lb\" has them",
 )];
 
+/// TTL of addresses where no key says it: the forms that answer with them have no daemon yet.
+const ANSWER_TTL: u32 = 60;
+
 struct Map {
     listen: Found<SocketAddr>,
     lease: Duration,
@@ -31,7 +36,7 @@ struct Map {
 pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node>) -> Option<DnsB> {
     let map = read_map(root);
     let before = report.count();
-    let dns_lbs = dns_lb_nodes::read(root, report);
+    let dns_lbs = dns_lb_nodes::read(root, report, Backups::Named);
     let dns_lbs_complete = report.count() == before;
     if !root.has("dns_lb") {
         root.missing(
@@ -39,6 +44,7 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node
             "add a [[dns_lb]] with name and address for each DNS-LB",
         );
     }
+    let prefixes = read_prefixes(root, report, &dns_lbs, dns_lbs_complete);
     let before = report.count();
     let zones = zone::read_all(root, report);
     let zones_complete = report.count() == before;
@@ -59,6 +65,7 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node
         lease: map.lease,
         dns_lbs: dns_lbs.into_iter().map(|found| found.value).collect(),
         default_dns_lb: default_dns_lb?,
+        prefixes,
         zones: zones.into_iter().map(Into::into).collect(),
         services,
     })
@@ -127,6 +134,47 @@ fn read_service(mut table: Table<'_>) -> Option<ReadService> {
     })
 }
 
+/// Reads `[[prefix]]`: the operator's own mapping.
+fn read_prefixes(
+    root: &mut Table<'_>,
+    report: &Report<'_>,
+    dns_lbs: &[Found<DnsLbNode>],
+    dns_lbs_complete: bool,
+) -> Vec<(IpNet, usize)> {
+    let places: HashMap<&str, usize> = dns_lbs
+        .iter()
+        .enumerate()
+        .map(|(index, node)| (node.value.name.as_str(), index))
+        .collect();
+    let mut nets = Vec::new();
+    let mut prefixes = Vec::new();
+    for mut table in root.tables("prefix") {
+        let net = table.required("prefix", "\"198.51.100.0/24\"", |value| {
+            value.found_prefix()
+        });
+        let dns_lb = table.required("dns_lb", "\"lb1.isp1.example\"", names::node_name);
+        table.finish(&[]);
+        let (Some(net), Some(dns_lb)) = (net, dns_lb) else {
+            continue;
+        };
+        match places.get(dns_lb.value.as_str()) {
+            Some(&index) => prefixes.push((net.value, index)),
+            None if dns_lbs_complete => report.add(
+                &dns_lb.at,
+                ErrorKind::Conflict,
+                format!("no [[dns_lb]] has the name \"{}\"", dns_lb.value),
+                "add it, or write the name of one that is there",
+            ),
+            None => {}
+        }
+        nets.push(net);
+    }
+    report.refuse_duplicates(nets.iter().map(|net| (&net.at, net.value)), |net| {
+        format!("prefix {net}")
+    });
+    prefixes
+}
+
 /// Finds each service's zone, and checks that the form fits to its place in it.
 fn place_services(
     report: &Report<'_>,
@@ -141,14 +189,15 @@ fn place_services(
         let zone = index.of(name);
         let is_apex = zone.is_some_and(|zone| zones[zone].apex.value == *name);
         let fault = match (service.form.value, zone, is_apex) {
-            (Form::Referral, Some(_), false) | (Form::Cname, Some(_), true) => None,
-            (Form::Referral, _, true) => Some((
+            (Form::Referral | Form::Direct | Form::Cache, Some(_), false)
+            | (Form::Cname, Some(_), true) => None,
+            (Form::Referral | Form::Direct | Form::Cache, _, true) => Some((
                 format!("form \"referral\" needs a zone above {name}, but it is a zone's apex"),
                 "delegate the name above it to this node and make that a [[zone]], or write form = \
                  \"cname\""
                     .to_owned(),
             )),
-            (Form::Referral, None, false) => Some((
+            (Form::Referral | Form::Direct | Form::Cache, None, false) => Some((
                 format!("{name} lies in none of the zones"),
                 "add the [[zone]] above it that is delegated to this node".to_owned(),
             )),
@@ -166,6 +215,8 @@ fn place_services(
                 zone,
                 form: service.form.value,
                 referral_ttl: service.referral_ttl,
+                answer_ttl: ANSWER_TTL,
+                sites: Vec::new(),
             }),
             (Some((message, remedy)), _) if zones_complete => {
                 report.add(&service.form.at, ErrorKind::Conflict, message, remedy);

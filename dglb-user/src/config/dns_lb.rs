@@ -1,9 +1,13 @@
 //! Reads what only a DNS-LB has: `[map]` with the DNS-Bs, `[resolvers]`, `[[dns_lb]]`, `[[service]]`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use super::{
-    DnsLb, LbService, Node, ResolverSource, balanced, dns_lb_nodes,
+    DnsLb, LbService, Node, ResolverSource, balanced,
+    dns_lb_nodes::{self, Backups},
     error::ErrorKind,
     probe,
     reader::Table,
@@ -16,10 +20,16 @@ use crate::{label::Label, name::OwnerName};
 const MAX_RESOLVERS: usize = 4096;
 
 /// Keys of a DNS-B, and what to do with them here.
-pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
-    "zone",
-    "remove it: zones are delegated to the DNS-Bs; only role \"dns-b\" has them",
-)];
+pub(super) const ELSEWHERE: [(&str, &str); 2] = [
+    (
+        "zone",
+        "remove it: zones are delegated to the DNS-Bs; only role \"dns-b\" has them",
+    ),
+    (
+        "prefix",
+        "remove it: a DNS-LB measures from one place only; role \"dns-b\" maps prefixes",
+    ),
+];
 
 /// Reads the tables of a DNS-LB. `node` is `None` when it could not be read.
 pub(super) fn read(
@@ -29,7 +39,7 @@ pub(super) fn read(
 ) -> Option<DnsLb> {
     let map = read_map(root, report);
     let resolvers = read_resolvers(root, report);
-    let stands_in_for = dns_lb_nodes::read(root, report);
+    let stands_in_for = dns_lb_nodes::read(root, report, Backups::Elsewhere);
     let services = read_services(root, report);
     let names: Vec<_> = services.iter().map(|(name, _)| name).collect();
     balanced::check(report, &names);
@@ -37,15 +47,41 @@ pub(super) fn read(
     let why = "a node stands in for others: write the other DNS-LB's address, or remove the entry";
     dns_lb_nodes::refuse_self(report, node, &stands_in_for, why);
     let (dns_bs, renew) = map?;
+    let address = own_address(root, report, node);
     Some(DnsLb {
-        address: *node.addresses.first()?,
+        address: address?,
+        address_v6: node.addresses.iter().find_map(|address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(*address),
+        }),
+        beside_resolver: false,
         label: Label::of_node(&node.name),
         dns_bs,
         renew,
         resolvers: resolvers?,
         stands_in_for: stands_in_for.into_iter().map(|found| found.value).collect(),
+        prefixes: Vec::new(),
         services: services.into_iter().map(|(_, service)| service).collect(),
     })
+}
+
+/// The address that the node announces: its first of IPv4.
+fn own_address(root: &mut Table<'_>, report: &Report<'_>, node: &Node) -> Option<Ipv4Addr> {
+    let first = node.addresses.iter().find_map(|address| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    });
+    if first.is_none()
+        && let Some(table) = root.table("node")
+    {
+        report.add(
+            &table.at_key("addresses"),
+            ErrorKind::Conflict,
+            "a DNS-LB needs an IPv4 address, which it announces to the DNS-Bs",
+            "add an IPv4 address to the list",
+        );
+    }
+    first
 }
 
 fn read_map(root: &mut Table<'_>, report: &Report<'_>) -> Option<(Vec<SocketAddr>, Duration)> {
@@ -84,8 +120,8 @@ fn read_resolvers(root: &mut Table<'_>, report: &Report<'_>) -> Option<ResolverS
     let mut table = root.required_table("resolvers", remedy)?;
     let listed = table.has("addresses");
     let addresses = match listed {
-        true => table.required_list("addresses", "\"198.51.100.53\"", |item| item.found_ipv4()),
-        false => table.list("addresses", |item| item.found_ipv4()),
+        true => table.required_list("addresses", "\"198.51.100.53\"", |item| item.found_ip()),
+        false => table.list("addresses", |item| item.found_ip()),
     };
     report.refuse_duplicates(
         addresses.iter().map(|found| (&found.at, found.value)),

@@ -93,6 +93,7 @@ pub(super) fn read_document(document: &DeTable<'_>, report: &Report<'_>) -> Opti
     });
     let node = node::read(&mut root, report).map(|found| found.value);
     let limit = node::read_limit(&mut root, report);
+    let client_subnet = node::read_client_subnet(&mut root, report);
     let role = match role {
         None => {
             // Which keys belong into the file depends on the role.
@@ -113,6 +114,7 @@ pub(super) fn read_document(document: &DeTable<'_>, report: &Report<'_>) -> Opti
     Some(Config {
         node: node?,
         limit,
+        client_subnet,
         role: role?,
     })
 }

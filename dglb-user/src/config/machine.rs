@@ -7,7 +7,7 @@
 mod error;
 mod facts;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 pub use self::error::{MachineError, Transport};
 use self::facts::{Bpffs, Facts};
@@ -90,8 +90,7 @@ fn check_addresses(config: &Config, facts: &Facts, errors: &mut Vec<MachineError
     let on = config.node.interfaces.first();
     let on = on.map_or_else(|| "lo".to_owned(), String::clone);
     let own = config.node.addresses.iter().enumerate();
-    let own =
-        own.map(|(index, address)| (format!("node.addresses[{index}]"), IpAddr::V4(*address)));
+    let own = own.map(|(index, address)| (format!("node.addresses[{index}]"), *address));
     let listen = match &config.role {
         Role::DnsB(dns_b) => Some(("map.listen".to_owned(), dns_b.map_listen.ip())),
         Role::DnsLb(_) => None,

@@ -260,7 +260,7 @@ pub struct DnsLb {
 #[derive(Clone, Debug)]
 pub enum ResolverSource {
     /// Listed in the configuration.
-    Listed(Vec<Ipv4Addr>),
+    Listed(Vec<IpAddr>),
     /// The `nameserver` lines of this file, followed when it changes.
     ResolvConf(PathBuf),
 }

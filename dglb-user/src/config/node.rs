@@ -2,14 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use ipnet::Ipv4Net;
+use dglb_common::layout::MAX_SUBNET_SENDERS;
+use ipnet::IpNet;
 
 use super::{
     Datapath, Limit, MAX_ADDRESSES, MAX_LIMIT_PREFIXES, MAX_RUN_DIR, Node, Rate,
     error::ErrorKind,
     names,
     reader::Table,
-    report::{Found, Report},
+    report::{At, Found, Report},
     value::Value,
 };
 
@@ -42,19 +43,20 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Option<Found<No
         interfaces.iter().map(|found| (&found.at, &found.value)),
         |name| format!("interface \"{name}\""),
     );
-    let addresses = table.required_list("addresses", "\"192.0.2.53\"", |item| item.found_ipv4());
+    let addresses = table.required_list("addresses", "\"192.0.2.53\"", |item| item.found_ip());
     report.refuse_duplicates(
         addresses.iter().map(|found| (&found.at, found.value)),
         |address| format!("address {address}"),
     );
-    if let Some(first_too_many) = addresses.get(MAX_ADDRESSES) {
-        report.add(
-            &first_too_many.at,
-            ErrorKind::OutOfRange,
-            format!("a node answers on at most {MAX_ADDRESSES} addresses"),
-            format!("keep {MAX_ADDRESSES} of them"),
-        );
-    }
+    refuse_too_many(
+        report,
+        addresses
+            .iter()
+            .map(|found| (&found.at, found.value.is_ipv4())),
+        MAX_ADDRESSES,
+        &format!("a node answers on at most {MAX_ADDRESSES} addresses"),
+        &format!("keep {MAX_ADDRESSES} of them"),
+    );
     let bpffs = table.or("bpffs", "/sys/fs/bpf".into(), |value| value.absolute_path());
     let run_dir = table.or("run_dir", "/run/dglb".into(), run_dir);
     let max_stale = table.or("max_stale", HOUR, |value| value.duration(SECOND..=30 * DAY));
@@ -98,79 +100,140 @@ fn datapath(value: Value<'_>) -> Option<Datapath> {
     }
 }
 
+/// Reports the first item of each family that is one too many; items are places and whether of IPv4.
+fn refuse_too_many<'a>(
+    report: &Report<'_>,
+    items: impl Iterator<Item = (&'a At, bool)>,
+    most: usize,
+    message: &str,
+    remedy: &str,
+) {
+    let mut counts = [0; 2];
+    for (at, is_v4) in items {
+        let count = &mut counts[usize::from(is_v4)];
+        *count += 1;
+        if *count == most + 1 {
+            let family = if is_v4 { "IPv4" } else { "IPv6" };
+            report.add(
+                at,
+                ErrorKind::OutOfRange,
+                format!("{message} of {family}"),
+                remedy,
+            );
+        }
+    }
+}
+
 /// Reads `[limit]`, which may be absent.
 pub(super) fn read_limit(root: &mut Table<'_>, report: &Report<'_>) -> Limit {
     let Some(mut table) = root.table("limit") else {
         return Limit {
             default: DEFAULT_RATE,
             prefixes: Vec::new(),
+            dry_run: false,
         };
     };
     let default = Rate {
         per_second: table.or("per_second", DEFAULT_RATE.per_second, rate),
         burst: table.or("burst", DEFAULT_RATE.burst, rate),
     };
-    let mut prefixes = Vec::new();
-    for (index, prefix) in table.tables("prefix").into_iter().enumerate() {
-        if index == MAX_LIMIT_PREFIXES {
-            report.add(
-                prefix.at(),
-                ErrorKind::OutOfRange,
-                format!("at most {MAX_LIMIT_PREFIXES} prefixes may have a limit of their own"),
-                "join some of them to a shorter prefix",
-            );
-        }
-        prefixes.extend(read_prefix(prefix));
-    }
+    let dry_run = table.or("dry_run", false, |value| value.boolean());
+    let read = |prefix| read_prefix(prefix, report);
+    let mut prefixes: Vec<_> = table
+        .tables("prefix")
+        .into_iter()
+        .filter_map(read)
+        .collect();
     table.finish(&[]);
+    refuse_too_many(
+        report,
+        prefixes
+            .iter()
+            .map(|entry| (&entry.at, matches!(entry.net.value, IpNet::V4(_)))),
+        MAX_LIMIT_PREFIXES,
+        &format!("a limit of their own may have at most {MAX_LIMIT_PREFIXES} prefixes"),
+        "join some of them to a shorter prefix",
+    );
     report.refuse_duplicates(
         prefixes
             .iter()
-            .map(|(prefix, _)| (&prefix.at, prefix.value)),
+            .map(|entry| (&entry.net.at, entry.net.value)),
         |prefix| format!("prefix {prefix}"),
     );
     // The first prefix that contains a source is its own.
-    prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.value.prefix_len()));
+    prefixes.sort_by_key(|entry| std::cmp::Reverse(entry.net.value.prefix_len()));
     Limit {
         default,
         prefixes: prefixes
             .into_iter()
-            .map(|(prefix, rate)| (prefix.value, rate))
+            .map(|entry| (entry.net.value, entry.rate))
             .collect(),
+        dry_run,
     }
 }
 
-fn read_prefix(mut table: Table<'_>) -> Option<(Found<Ipv4Net>, Rate)> {
-    let net = table.required("prefix", "\"198.51.100.0/24\"", prefix);
-    let per_second = table.required("per_second", "50000", rate);
-    let burst = table.required("burst", "100000", rate);
+/// A prefix with a limit of its own, or with none.
+struct LimitedPrefix {
+    at: At,
+    net: Found<IpNet>,
+    rate: Option<Rate>,
+}
+
+fn read_prefix(mut table: Table<'_>, report: &Report<'_>) -> Option<LimitedPrefix> {
+    let at = table.at().clone();
+    let net = table.required("prefix", "\"198.51.100.0/24\"", |value| {
+        value.found_prefix()
+    });
+    let exempt = table.or("exempt", false, |value| value.boolean());
+    let rate = if exempt {
+        for key in ["per_second", "burst"] {
+            if table.value(key).is_some() {
+                report.add(
+                    &table.at_key(key),
+                    ErrorKind::Conflict,
+                    format!("{key} stands beside exempt = true, which means no limit at all"),
+                    "keep one of the two",
+                );
+            }
+        }
+        Some(None)
+    } else {
+        let per_second = table.required("per_second", "50000", rate);
+        let burst = table.required("burst", "100000", rate);
+        per_second
+            .zip(burst)
+            .map(|(per_second, burst)| Some(Rate { per_second, burst }))
+    };
     table.finish(&[]);
-    let rate = Rate {
-        per_second: per_second?,
-        burst: burst?,
-    };
-    Some((net?, rate))
-}
-
-fn prefix(value: Value<'_>) -> Option<Found<Ipv4Net>> {
-    let text = value.text()?;
-    let Ok(prefix) = text.parse::<Ipv4Net>() else {
-        return value.refuse(
-            ErrorKind::BadForm,
-            format!("\"{}\" is not an IPv4 prefix", text.escape_debug()),
-            "write a network and its length, like \"198.51.100.0/24\"",
-        );
-    };
-    if prefix != prefix.trunc() {
-        return value.refuse(
-            ErrorKind::BadForm,
-            format!("{prefix} has bits set behind its length"),
-            format!("write \"{}\"", prefix.trunc()),
-        );
-    }
-    Some(value.found(prefix))
+    Some(LimitedPrefix {
+        at,
+        net: net?,
+        rate: rate?,
+    })
 }
 
 fn rate(value: Value<'_>) -> Option<u32> {
     value.number(1..=MAX_RATE, "; 0 would answer nobody")
+}
+
+/// Reads `[client_subnet]`, which may be absent: Client Subnet is believed of nobody then.
+pub(super) fn read_client_subnet(root: &mut Table<'_>, report: &Report<'_>) -> Vec<IpNet> {
+    let Some(mut table) = root.table("client_subnet") else {
+        return Vec::new();
+    };
+    let from = table.required_list("from", "\"198.51.100.53/32\"", |item| item.found_prefix());
+    table.finish(&[]);
+    report.refuse_duplicates(
+        from.iter().map(|found| (&found.at, found.value)),
+        |prefix| format!("prefix {prefix}"),
+    );
+    refuse_too_many(
+        report,
+        from.iter()
+            .map(|found| (&found.at, matches!(found.value, IpNet::V4(_)))),
+        MAX_SUBNET_SENDERS,
+        &format!("Client Subnet is believed of at most {MAX_SUBNET_SENDERS} prefixes"),
+        "join some of them to a shorter prefix",
+    );
+    from.into_iter().map(|found| found.value).collect()
 }

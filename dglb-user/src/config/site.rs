@@ -1,7 +1,5 @@
 //! Reads `[[service.site]]`: the mirrors of a service.
 
-use std::net::Ipv6Addr;
-
 use super::{
     Site,
     error::ErrorKind,
@@ -29,7 +27,7 @@ pub(super) fn read_all(service: &mut Table<'_>, report: &Report<'_>) -> Vec<Site
     for mut table in tables {
         let name = table.required("name", "\"frankfurt\"", site_name);
         let v4 = table.or("ipv4", None, |value| value.found_ipv4().map(Some));
-        let v6 = table.or("ipv6", None, |value| ipv6_address(value).map(Some));
+        let v6 = table.or("ipv6", None, |value| value.found_ipv6().map(Some));
         require_ipv4(&mut table, report);
         table.finish(&[]);
         if let Some(name) = &name {
@@ -81,33 +79,5 @@ fn site_name<'d>(value: Value<'d>) -> Option<Found<&'d str>> {
         ErrorKind::BadForm,
         format!("\"{}\" can't be a site's name", name.value.escape_debug()),
         format!("write 1 to {MAX_SITE_NAME} characters, no control characters"),
-    )
-}
-
-fn ipv6_address(value: Value<'_>) -> Option<Found<Ipv6Addr>> {
-    let text = value.text()?;
-    let Ok(address) = text.parse::<Ipv6Addr>() else {
-        return value.refuse(
-            ErrorKind::BadForm,
-            format!("\"{}\" is not an IPv6 address", text.escape_debug()),
-            "write it like \"2001:db8:1::80\"",
-        );
-    };
-    let what = if address.is_unspecified() {
-        "nobody's address"
-    } else if address.is_multicast() {
-        "a multicast address"
-    } else if address.is_unicast_link_local() {
-        "a link-local address, which clients elsewhere can't reach"
-    } else if address.to_ipv4_mapped().is_some() {
-        "an IPv4 address in IPv6 form, which clients can't reach by IPv6"
-    } else {
-        return Some(value.found(address));
-    };
-    let message = format!("{address} is {what}");
-    value.refuse(
-        ErrorKind::OutOfRange,
-        message,
-        "write the global unicast address of the site",
     )
 }

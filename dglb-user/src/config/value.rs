@@ -1,12 +1,13 @@
 //! Reads single values: each function takes one form, and reports whatever is not of that form.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
     path::PathBuf,
     time::Duration,
 };
 
+use ipnet::IpNet;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -134,12 +135,31 @@ impl<'d> Value<'d> {
         )
     }
 
+    /// The address of one host, of either family.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let text = self.text()?;
+        match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => self.ipv4().map(IpAddr::V4),
+            Ok(IpAddr::V6(_)) => self.ipv6().map(IpAddr::V6),
+            Err(_) => self.refuse(
+                ErrorKind::BadForm,
+                format!("\"{}\" is not an IP address", text.escape_debug()),
+                "write four numbers with dots, like \"192.0.2.53\", or IPv6, like \"2001:db8::53\"",
+            ),
+        }
+    }
+
+    /// An address of either family with its place.
+    pub fn found_ip(&self) -> Option<Found<IpAddr>> {
+        Some(self.found(self.ip()?))
+    }
+
     /// The address of one IPv4 host.
     pub fn ipv4(&self) -> Option<Ipv4Addr> {
         let text = self.text()?;
         let Ok(address) = text.parse::<Ipv4Addr>() else {
-            let remedy = match text.parse::<std::net::Ipv6Addr>() {
-                Ok(_) => "write an IPv4 address, IPv6 is not supported at this place yet",
+            let remedy = match text.parse::<Ipv6Addr>() {
+                Ok(_) => "write an IPv4 address at this place",
                 Err(_) => "write four numbers with dots, like \"192.0.2.53\"",
             };
             let message = format!("\"{}\" is not an IPv4 address", text.escape_debug());
@@ -153,6 +173,65 @@ impl<'d> Value<'d> {
             format!("{address} is {what}"),
             "write the unicast address of one host",
         )
+    }
+
+    /// The address of one IPv6 host.
+    pub fn ipv6(&self) -> Option<Ipv6Addr> {
+        let text = self.text()?;
+        let Ok(address) = text.parse::<Ipv6Addr>() else {
+            return self.refuse(
+                ErrorKind::BadForm,
+                format!("\"{}\" is not an IPv6 address", text.escape_debug()),
+                "write it like \"2001:db8:1::80\"",
+            );
+        };
+        let Some(what) = not_unicast_v6(address) else {
+            return Some(address);
+        };
+        self.refuse(
+            ErrorKind::OutOfRange,
+            format!("{address} is {what}"),
+            "write the global unicast address of one host",
+        )
+    }
+
+    /// An IPv6 address with its place.
+    pub fn found_ipv6(&self) -> Option<Found<Ipv6Addr>> {
+        Some(self.found(self.ipv6()?))
+    }
+
+    /// A network of either family; of IPv6 no longer than /64, behind which one client is.
+    pub fn found_prefix(&self) -> Option<Found<IpNet>> {
+        let text = self.text()?;
+        let example = "like \"198.51.100.0/24\" or \"2001:db8::/48\"";
+        let Ok(prefix) = text.parse::<IpNet>() else {
+            return self.refuse(
+                ErrorKind::BadForm,
+                format!("\"{}\" is not a prefix", text.escape_debug()),
+                format!("write a network and its length, {example}"),
+            );
+        };
+        if prefix != prefix.trunc() {
+            return self.refuse(
+                ErrorKind::BadForm,
+                format!("{prefix} has bits set behind its length"),
+                format!("write \"{}\"", prefix.trunc()),
+            );
+        }
+        if matches!(prefix, IpNet::V6(_)) && prefix.prefix_len() > MAX_V6_PREFIX {
+            return self.refuse(
+                ErrorKind::OutOfRange,
+                format!("{prefix} is longer than /{MAX_V6_PREFIX}"),
+                "write a length of at most 64: all addresses of a /64 count as one client",
+            );
+        }
+        Some(self.found(prefix))
+    }
+
+    /// True or false.
+    pub fn boolean(&self) -> Option<bool> {
+        let value = self.value.as_bool();
+        value.or_else(|| self.wrong_type("true or false", "write true or false, without quotes"))
     }
 
     /// An IPv4 address with its place.
@@ -237,6 +316,24 @@ impl<'d> Value<'d> {
         };
         let message = format!("the value is {is}, {wanted} is needed");
         self.refuse(ErrorKind::WrongType, message, remedy)
+    }
+}
+
+/// The longest IPv6 prefix that is told apart.
+const MAX_V6_PREFIX: u8 = 64;
+
+/// What `address` is instead of a unicast address that hosts elsewhere may reach.
+fn not_unicast_v6(address: Ipv6Addr) -> Option<&'static str> {
+    if address.is_unspecified() {
+        Some("nobody's address")
+    } else if address.is_multicast() {
+        Some("a multicast address")
+    } else if address.is_unicast_link_local() {
+        Some("a link-local address, which clients elsewhere can't reach")
+    } else if address.to_ipv4_mapped().is_some() {
+        Some("an IPv4 address in IPv6 form, which clients can't reach by IPv6")
+    } else {
+        None
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    net::Ipv4Addr,
+    net::IpAddr,
 };
 
 use super::{
@@ -23,7 +23,7 @@ pub(super) struct ReadZone {
     soa: Soa,
     ns: Vec<Found<OwnerName>>,
     ttl: u32,
-    hosts: Vec<(Found<OwnerName>, Found<Ipv4Addr>)>,
+    hosts: Vec<(Found<OwnerName>, Found<IpAddr>)>,
 }
 
 /// Reads all zones.
@@ -68,11 +68,34 @@ fn read(mut table: Table<'_>, report: &Report<'_>) -> Option<ReadZone> {
     })
 }
 
-fn read_host(mut table: Table<'_>) -> Option<(Found<OwnerName>, Found<Ipv4Addr>)> {
+/// The address records of a host: one of each family at most, for more the host stands here again.
+fn read_host(mut table: Table<'_>) -> Vec<(Found<OwnerName>, Found<IpAddr>)> {
     let name = table.required("name", "\"ns1.g.example.com\"", names::served_name);
-    let address = table.required("ipv4", "\"192.0.2.53\"", |value| value.found_ipv4());
+    let v4 = table.or("ipv4", None, |value| value.found_ipv4().map(Some));
+    let v6 = table.or("ipv6", None, |value| value.found_ipv6().map(Some));
+    if !table.has("ipv4") && !table.has("ipv6") {
+        table.missing("ipv4", "add ipv4 = \"192.0.2.53\", or the host's ipv6");
+    }
     table.finish(&[]);
-    Some((name?, address?))
+    let Some(name) = name else {
+        return Vec::new();
+    };
+    let v4 = v4.map(|found| {
+        let value = IpAddr::V4(found.value);
+        Found {
+            at: found.at,
+            value,
+        }
+    });
+    let v6 = v6.map(|found| {
+        let value = IpAddr::V6(found.value);
+        Found {
+            at: found.at,
+            value,
+        }
+    });
+    let addresses = v4.into_iter().chain(v6);
+    addresses.map(|address| (name.clone(), address)).collect()
 }
 
 /// The zones by their apexes.
@@ -120,13 +143,16 @@ pub(super) fn check(report: &Report<'_>, zones: &[ReadZone], balanced: &Balanced
                         ns.value, zones[home].apex.value
                     ),
                     format!(
-                        "add to that zone a [[zone.host]] with name = \"{}\" and its ipv4",
+                        "add to that zone a [[zone.host]] with name = \"{}\" and its ipv4 or ipv6",
                         ns.value
                     ),
                 );
             }
         }
-        for (host, _) in &zone.hosts {
+        // A host with two addresses stands here twice; what is wrong with its name is said once.
+        let mut places = HashSet::new();
+        let hosts = zone.hosts.iter().map(|(host, _)| host);
+        for host in hosts.filter(|host| places.insert(host.at.offset)) {
             if !refuse_balanced(report, host, "a host", balanced) {
                 check_home(report, host, own, zones, &index);
             }

@@ -1,16 +1,29 @@
 //! Fills fresh maps, before anything reads them.
 
+use std::net::IpAddr;
+
 use aya::{
     Ebpf,
-    maps::{Array, ArrayOfMaps, MapData},
+    maps::{
+        Array, ArrayOfMaps, MapData,
+        lpm_trie::{Key, LpmTrie},
+    },
 };
 use dglb_common::layout::{
-    Answer, DnsLbValue, LabelKey, LabelValue, NameSlot, RANKING_PAGE, ResolverKey, ResolverValue,
-    Secret, Settings, VantageValue, label_check,
+    LabelKey, LabelValue, PrefixValue, RANKING_PAGE, ResolverKeyV4, ResolverKeyV6, ResolverValue,
+    Settings, label_check,
 };
+use ipnet::IpNet;
 
-use super::{KernelError, array, hash, insert, name_index::NameIndex, set};
+use super::{
+    KernelError,
+    maps::{Row, array, insert_all, set, set_all, typed},
+    name_index::NameIndex,
+};
 use crate::tables::Tables;
+
+/// Octets of an IPv6 address that count.
+type NetworkV6 = [u8; 8];
 
 /// Writes all of `tables`; gives the pages of the rankings, to write to later.
 pub fn fill(
@@ -29,44 +42,67 @@ pub fn fill(
         0,
         &settings,
     )?;
-    set(
-        &mut array::<Secret>(ebpf, "secret")?,
-        "secret",
-        0,
-        &tables.secret,
-    )?;
-    let mut slots = array::<NameSlot>(ebpf, "names")?;
-    for (index, value) in names.slots.iter().enumerate() {
-        set(&mut slots, "names", index, value)?;
-    }
-    let mut displacements = array::<u64>(ebpf, "displacements")?;
-    for (index, value) in names.displacements.iter().enumerate() {
-        set(&mut displacements, "displacements", index, value)?;
-    }
-    let mut labels = hash::<LabelKey, LabelValue>(ebpf, "labels")?;
-    for (label, &vantage) in &tables.labels {
-        insert(&mut labels, "labels", label, &label_value(label, vantage))?;
-    }
-    let mut resolvers = hash::<ResolverKey, ResolverValue>(ebpf, "resolvers_v4")?;
-    for (resolver, value) in &tables.resolvers {
-        let key = ResolverKey {
-            addr: resolver.octets(),
-        };
-        insert(&mut resolvers, "resolvers_v4", &key, value)?;
-    }
-    let mut vantages = array::<VantageValue>(ebpf, "vantages")?;
-    for (index, value) in tables.vantages.iter().enumerate() {
-        set(&mut vantages, "vantages", index, value)?;
-    }
-    let mut dns_lbs = array::<DnsLbValue>(ebpf, "dns_lbs")?;
-    for (index, value) in tables.dns_lbs.iter().enumerate() {
-        set(&mut dns_lbs, "dns_lbs", index, value)?;
-    }
-    let mut answers = array::<Answer>(ebpf, "answers")?;
-    for (index, value) in tables.answers.iter().enumerate() {
-        set(&mut answers, "answers", index, value)?;
-    }
+    set(&mut array(ebpf, "secret")?, "secret", 0, &tables.secret)?;
+    set_all(ebpf, "names", 0, &names.slots)?;
+    set_all(ebpf, "displacements", 0, &names.displacements)?;
+    let labels: Vec<(LabelKey, LabelValue)> = tables
+        .labels
+        .iter()
+        .map(|(label, vantage)| (*label, label_value(label, *vantage)))
+        .collect();
+    insert_all(ebpf, "labels", &labels)?;
+    resolvers(ebpf, tables)?;
+    prefixes(ebpf, tables)?;
+    set_all(ebpf, "vantages", 0, &tables.vantages)?;
+    set_all(ebpf, "dns_lbs", 0, &tables.dns_lbs)?;
+    set_all(ebpf, "answers", 0, &tables.answers)?;
+    let rows: Vec<Row> = tables.buckets.iter().map(|row| Row(*row)).collect();
+    set_all(ebpf, "buckets", 0, &rows)?;
     rankings(ebpf, tables)
+}
+
+/// The readable form of the mapping.
+fn resolvers(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
+    let mut v4: Vec<(ResolverKeyV4, ResolverValue)> = Vec::new();
+    let mut v6: Vec<(ResolverKeyV6, ResolverValue)> = Vec::new();
+    for (resolver, value) in &tables.resolvers {
+        match resolver {
+            IpAddr::V4(address) => v4.push((address.octets(), *value)),
+            IpAddr::V6(address) => v6.push((address.octets(), *value)),
+        }
+    }
+    insert_all(ebpf, "resolvers_v4", &v4)?;
+    insert_all(ebpf, "resolvers_v6", &v6)
+}
+
+fn prefixes(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
+    for (net, value) in tables.prefixes.iter() {
+        match net {
+            IpNet::V4(net) => {
+                const TABLE: &str = "prefixes_v4";
+                let key = Key::new(value.len.into(), net.network().octets());
+                let mut trie: LpmTrie<_, [u8; 4], PrefixValue> = typed(ebpf, TABLE)?;
+                trie.insert(&key, value, 0)
+                    .map_err(|source| KernelError::Table {
+                        table: TABLE,
+                        source,
+                    })?;
+            }
+            IpNet::V6(net) => {
+                const TABLE: &str = "prefixes_v6";
+                let [a, b, c, d, e, f, g, h, ..] = net.network().octets();
+                let network: NetworkV6 = [a, b, c, d, e, f, g, h];
+                let key = Key::new(value.len.into(), network);
+                let mut trie: LpmTrie<_, NetworkV6, PrefixValue> = typed(ebpf, TABLE)?;
+                trie.insert(&key, value, 0)
+                    .map_err(|source| KernelError::Table {
+                        table: TABLE,
+                        source,
+                    })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes each page whole, then puts it in its place.
@@ -75,10 +111,7 @@ fn rankings(ebpf: &mut Ebpf, tables: &Tables) -> Result<Vec<Array<MapData, u64>>
         table: "rankings",
         source,
     };
-    let map = ebpf
-        .map_mut("rankings")
-        .ok_or(KernelError::Missing("rankings"))?;
-    let mut outer: ArrayOfMaps<_, Array<MapData, u64>> = map.try_into().map_err(wrong)?;
+    let mut outer: ArrayOfMaps<_, Array<MapData, u64>> = typed(ebpf, "rankings")?;
     let mut pages = Vec::with_capacity(tables.pages());
     for (index, words) in tables.rankings.chunks(RANKING_PAGE).enumerate() {
         let mut page = Array::create(RANKING_PAGE as u32, 0).map_err(wrong)?;

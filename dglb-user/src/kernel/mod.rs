@@ -8,32 +8,30 @@
 //! program takes over.
 
 pub mod attach;
+mod batch;
+mod change;
 mod fill;
+mod maps;
 mod name_index;
 pub mod pins;
 pub mod read;
 
-use std::{borrow::BorrowMut, io, path::Path};
+use std::{io, path::Path};
 
 use aya::{
-    Ebpf, EbpfLoader, Pod, TestRun as _, TestRunOptions,
-    maps::{Array, HashMap, Map, MapData, MapError},
+    Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
+    maps::{Array, ArrayOfMaps, MapData, MapError},
     programs::{ProgramError, Xdp},
 };
 use aya_log::EbpfLogger;
-use dglb_common::{
-    counters::Counters,
-    layout::{MAX_RESOLVERS, ResolverKey, ResolverValue, VantageValue},
-};
-use rustix::time::{ClockId, clock_gettime};
+use dglb_common::{counters::Counters, layout::CHUNKS};
 
-use self::{name_index::NameIndex, pins::Pins};
-use crate::{
-    config::Role,
-    kernel_object,
-    publish::{DataPath, DataPathError},
-    tables::{Change, Tables},
+use self::{
+    maps::{array, set, typed},
+    name_index::NameIndex,
+    pins::Pins,
 };
+use crate::{kernel_object, publish::monotonic_ns, tables::Tables};
 
 /// Name of the program in the object.
 pub const PROGRAM: &str = "dglb";
@@ -42,15 +40,21 @@ pub const PROGRAM: &str = "dglb";
 const KEPT: [&str; 5] = ["secret", "heartbeat", "counters", "limits", "user_counters"];
 
 /// Maps that are made anew at each start and pinned for people and for the next start.
-const FRESH: [&str; 9] = [
+const FRESH: [&str; 15] = [
     "settings",
     "names",
     "displacements",
     "labels",
     "resolvers_v4",
+    "resolvers_v6",
+    "prefixes_v4",
+    "prefixes_v6",
+    "client_chunks",
+    "client_runs",
     "vantages",
     "dns_lbs",
     "rankings",
+    "buckets",
     "answers",
 ];
 
@@ -76,6 +80,14 @@ pub enum KernelError {
         table: &'static str,
         /// What aya said.
         source: MapError,
+    },
+    /// A table could not be filled.
+    #[error("table \"{table}\": {source}")]
+    Batch {
+        /// The table.
+        table: &'static str,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// The object lacks something: it is of another version than this binary.
     #[error(
@@ -126,12 +138,12 @@ impl Kernel {
     ///
     /// # Errors
     /// [`KernelError`]; nothing is in service then, and nothing that served before is changed.
-    pub fn load(tables: &Tables, role: &Role, pins: Option<&Pins>) -> Result<Self, KernelError> {
+    pub fn load(tables: &Tables, pins: Option<&Pins>) -> Result<Self, KernelError> {
         let object = kernel_object::object()?;
-        let resolvers = match role {
-            Role::DnsB(_) => MAX_RESOLVERS as u32,
-            Role::DnsLb(_) => 1,
-        };
+        let room = tables.room;
+        let resolvers = room.resolvers.max(1);
+        let chunks = if tables.settings.maps_v4 != 0 { CHUNKS } else { 1 };
+        let (prefixes_v4, prefixes_v6) = tables.prefixes.count();
         let at_least_one = |len: usize| len.max(1) as u32;
         let log_level = log_level();
         let names = NameIndex::build(&tables.names);
@@ -142,10 +154,15 @@ impl Kernel {
             .map_max_entries("displacements", at_least_one(names.displacements.len()))
             .map_max_entries("labels", at_least_one(tables.labels.len()))
             .map_max_entries("resolvers_v4", resolvers)
+            .map_max_entries("resolvers_v6", resolvers)
+            .map_max_entries("prefixes_v4", at_least_one(prefixes_v4))
+            .map_max_entries("prefixes_v6", at_least_one(prefixes_v6))
+            .map_max_entries("client_chunks", chunks as u32)
             .map_max_entries("vantages", at_least_one(tables.vantages.len()))
             .map_max_entries("dns_lbs", at_least_one(tables.dns_lbs.len()))
             .map_max_entries("rankings", at_least_one(tables.pages()))
-            .map_max_entries("answers", at_least_one(tables.answers.len()));
+            .map_max_entries("buckets", room.buckets.max(at_least_one(tables.buckets.len())))
+            .map_max_entries("answers", room.answers.max(at_least_one(tables.answers.len())));
         let kept: Vec<_> = KEPT
             .iter()
             .filter_map(|name| pins.map(|pins| (*name, pins.map(name))))
@@ -225,6 +242,20 @@ impl Kernel {
         self.log.take()
     }
 
+    /// Waits until no run of the program is under way that began before: replacing an element of an array
+    /// of maps does so (`maybe_wait_bpf_programs` in kernel/bpf/syscall.c), and aya has no other way. It
+    /// takes some milliseconds.
+    fn wait_for_readers(&mut self) -> Result<(), KernelError> {
+        let page = self.pages.first().ok_or(KernelError::Missing("rankings"))?;
+        let mut rankings: ArrayOfMaps<_, Array<MapData, u64>> = typed(&mut self.ebpf, "rankings")?;
+        let wrong = |source| KernelError::Table {
+            table: "rankings",
+            source,
+        };
+        // The first page stays where it is.
+        rankings.set(0, page, 0).map_err(wrong)
+    }
+
     /// Pins one of the maps.
     fn pin_map(&self, name: &'static str, path: &Path) -> Result<(), KernelError> {
         let map = self.ebpf.map(name).ok_or(KernelError::Missing(name))?;
@@ -233,106 +264,6 @@ impl Kernel {
             reason: error.to_string(),
         })
     }
-
-    fn change(&mut self, change: &Change) -> Result<(), KernelError> {
-        match change {
-            Change::SetResolver(resolver, value) => {
-                let key = ResolverKey {
-                    addr: resolver.octets(),
-                };
-                let mut map = hash::<ResolverKey, ResolverValue>(&mut self.ebpf, "resolvers_v4")?;
-                insert(&mut map, "resolvers_v4", &key, value)
-            }
-            Change::RemoveResolver(resolver) => {
-                let key = ResolverKey {
-                    addr: resolver.octets(),
-                };
-                let mut map = hash::<ResolverKey, ResolverValue>(&mut self.ebpf, "resolvers_v4")?;
-                map.remove(&key).map_err(|source| KernelError::Table {
-                    table: "resolvers_v4",
-                    source,
-                })
-            }
-            Change::SetVantage(vantage, value) => {
-                let mut map = array::<VantageValue>(&mut self.ebpf, "vantages")?;
-                set(&mut map, "vantages", *vantage as usize, value)
-            }
-            Change::SetRanking { page, index, word } => {
-                let page = self
-                    .pages
-                    .get_mut(*page as usize)
-                    .ok_or(KernelError::Missing("rankings"))?;
-                set(page, "rankings", *index as usize, &word.0)
-            }
-        }
-    }
-}
-
-impl DataPath for Kernel {
-    fn apply(&mut self, change: &Change) -> Result<(), DataPathError> {
-        self.change(change).map_err(data_path_error)
-    }
-
-    fn beat(&mut self) -> Result<(), DataPathError> {
-        array(&mut self.ebpf, "heartbeat")
-            .and_then(|mut map| set(&mut map, "heartbeat", 0, &monotonic_ns()))
-            .map_err(data_path_error)
-    }
-
-    fn count(&mut self, counters: &Counters) -> Result<(), DataPathError> {
-        array(&mut self.ebpf, "user_counters")
-            .and_then(|mut map| set(&mut map, "user_counters", 0, counters))
-            .map_err(data_path_error)
-    }
-}
-
-fn data_path_error(error: KernelError) -> DataPathError {
-    DataPathError(error.to_string())
-}
-
-fn array<'a, V: Pod>(
-    ebpf: &'a mut Ebpf,
-    table: &'static str,
-) -> Result<Array<&'a mut MapData, V>, KernelError> {
-    typed(ebpf, table)
-}
-
-fn hash<'a, K: Pod, V: Pod>(
-    ebpf: &'a mut Ebpf,
-    table: &'static str,
-) -> Result<HashMap<&'a mut MapData, K, V>, KernelError> {
-    typed(ebpf, table)
-}
-
-/// A map of the object, as the type that its elements have.
-fn typed<'a, M>(ebpf: &'a mut Ebpf, table: &'static str) -> Result<M, KernelError>
-where
-    M: TryFrom<&'a mut Map, Error = MapError>,
-{
-    let map = ebpf.map_mut(table).ok_or(KernelError::Missing(table))?;
-    M::try_from(map).map_err(|source| KernelError::Table { table, source })
-}
-
-fn insert<K: Pod, V: Pod>(
-    map: &mut HashMap<&mut MapData, K, V>,
-    table: &'static str,
-    key: &K,
-    value: &V,
-) -> Result<(), KernelError> {
-    map.insert(key, value, 0)
-        .map_err(|source| KernelError::Table { table, source })
-}
-
-/// Sets one element of an array.
-fn set<V: Pod>(
-    array: &mut Array<impl BorrowMut<MapData>, V>,
-    table: &'static str,
-    index: usize,
-    value: &V,
-) -> Result<(), KernelError> {
-    array
-        .set(index as u32, value, 0)
-        .map_err(|source| KernelError::Table { table, source })
 }
 
 /// The level of the program's own log: none, or trace where the daemon's is so. The verifier removes
@@ -343,12 +274,6 @@ fn log_level() -> u8 {
     } else {
         0
     }
-}
-
-/// The clock that the program reads: `bpf_ktime_get_coarse_ns` is CLOCK_MONOTONIC_COARSE.
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// The text of a path for an error.

@@ -1,6 +1,10 @@
 //! Reads pinned tables: for `dglb stats`, and for the next start of the daemon.
 
-use std::{io, net::Ipv4Addr, path::Path};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
 
 use aya::{
     Pod,
@@ -8,11 +12,16 @@ use aya::{
 };
 use dglb_common::{
     counters::{COUNTERS, Counters},
-    layout::{DnsLbValue, ResolverKey, ResolverValue, Secret, VantageState, VantageValue},
+    layout::{
+        DnsLbValue, ResolverKeyV4, ResolverKeyV6, ResolverValue, Secret, VantageValue, ticks,
+    },
 };
 
 use super::{KernelError, pins::Pins, shown};
-use crate::{label::Label, publish::build::Restored};
+use crate::{
+    label::Label,
+    publish::{build::Restored, monotonic_ns},
+};
 
 /// A DNS-LB as the tables have it.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +30,8 @@ pub struct DnsLbEntry {
     pub label: Label,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Its IPv6 address.
+    pub address_v6: Option<Ipv6Addr>,
     /// Whether it is up.
     pub up: bool,
     /// The vantage that serves for it.
@@ -37,7 +48,7 @@ pub struct Pinned {
     /// By vantage.
     pub dns_lbs: Vec<DnsLbEntry>,
     /// Resolvers, by address.
-    pub resolvers: Vec<(Ipv4Addr, ResolverValue)>,
+    pub resolvers: Vec<(IpAddr, ResolverValue)>,
 }
 
 impl Pinned {
@@ -59,12 +70,13 @@ impl Pinned {
         };
         // A node that was stopped in its first start may have pinned only what is kept.
         if pins.map("dns_lbs").exists() {
+            let heartbeat = array::<u64>(pins, "heartbeat")?.first().copied();
             let vantages = array::<VantageValue>(pins, "vantages")?;
             let entries = array::<DnsLbValue>(pins, "dns_lbs")?;
             pinned.dns_lbs = entries
                 .iter()
                 .zip(vantages)
-                .filter_map(|(entry, vantage)| dns_lb(entry, vantage))
+                .filter_map(|(entry, vantage)| dns_lb(entry, vantage, heartbeat.unwrap_or(0)))
                 .collect();
             pinned.resolvers = resolvers(pins)?;
         }
@@ -73,7 +85,6 @@ impl Pinned {
 
     /// What of it the next start takes over.
     pub fn restored(&self) -> Restored {
-        let label_of = |vantage: u32| self.dns_lbs.get(vantage as usize).map(|entry| entry.label);
         Restored {
             resolvers: self
                 .resolvers
@@ -88,11 +99,13 @@ impl Pinned {
                     ))
                 })
                 .collect(),
-            dns_lbs: self
+            up: self
                 .dns_lbs
                 .iter()
-                .filter_map(|entry| Some((entry.label, (entry.up, label_of(entry.serves)?))))
+                .filter(|entry| entry.up)
+                .map(|entry| entry.label)
                 .collect(),
+            now_ns: monotonic_ns(),
         }
     }
 }
@@ -125,33 +138,44 @@ pub(super) fn sum_of_counters(map: &Map) -> Result<Counters, KernelError> {
     Ok(Counters::from_words(sum))
 }
 
-fn dns_lb(entry: &DnsLbValue, vantage: VantageValue) -> Option<DnsLbEntry> {
+fn dns_lb(entry: &DnsLbValue, vantage: VantageValue, heartbeat: u64) -> Option<DnsLbEntry> {
     Some(DnsLbEntry {
         label: Label::from_wire(&entry.label)?,
         address: entry.addr.into(),
-        up: vantage.state == VantageState::Up as u32,
-        serves: vantage.serves,
+        address_v6: Some(Ipv6Addr::from(entry.addr_v6)).filter(|ip| !ip.is_unspecified()),
+        up: ticks(heartbeat) <= vantage.deadline,
+        serves: vantage.serving(heartbeat),
     })
 }
 
-fn resolvers(pins: &Pins) -> Result<Vec<(Ipv4Addr, ResolverValue)>, KernelError> {
-    let wrong = |source| KernelError::Table {
-        table: "resolvers_v4",
-        source,
-    };
-    let data = Map::HashMap(open(&pins.map("resolvers_v4"))?);
-    let map: HashMap<_, ResolverKey, ResolverValue> = HashMap::try_from(&data).map_err(wrong)?;
-    let mut resolvers = Vec::new();
+fn resolvers(pins: &Pins) -> Result<Vec<(IpAddr, ResolverValue)>, KernelError> {
+    let v4 = elements::<ResolverKeyV4>(pins, "resolvers_v4")?;
+    let v6 = elements::<ResolverKeyV6>(pins, "resolvers_v6")?;
+    let v4 = v4.into_iter().map(|(key, value)| (key.into(), value));
+    let v6 = v6.into_iter().map(|(key, value)| (key.into(), value));
+    let mut resolvers: Vec<_> = v4.chain(v6).collect();
+    resolvers.sort_unstable_by_key(|(resolver, _)| *resolver);
+    Ok(resolvers)
+}
+
+/// All elements of a table of resolvers.
+fn elements<K: Pod>(
+    pins: &Pins,
+    table: &'static str,
+) -> Result<Vec<(K, ResolverValue)>, KernelError> {
+    let wrong = |source| KernelError::Table { table, source };
+    let data = Map::HashMap(open(&pins.map(table))?);
+    let map: HashMap<_, K, ResolverValue> = HashMap::try_from(&data).map_err(wrong)?;
+    let mut elements = Vec::new();
     for entry in map.iter() {
         match entry {
-            Ok((key, value)) => resolvers.push((key.addr.into(), value)),
+            Ok(entry) => elements.push(entry),
             // Removed while it was read.
             Err(MapError::KeyNotFound) => {}
             Err(error) => return Err(wrong(error)),
         }
     }
-    resolvers.sort_by_key(|(resolver, _)| *resolver);
-    Ok(resolvers)
+    Ok(elements)
 }
 
 fn array<V: Pod>(pins: &Pins, table: &'static str) -> Result<Vec<V>, KernelError> {

@@ -3,7 +3,7 @@
 //! A client may send many queries without waiting (RFC 7766 §6.2.1.1): one is read, answered and
 //! written before the next is read, so a client that does not take its responses is not read from.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
@@ -33,7 +33,7 @@ pub(super) async fn run(
     service: &Service,
     limits: &Limits,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    source: Ipv4Addr,
+    source: IpAddr,
 ) -> Ended {
     let mut stream = BufReader::new(stream);
     let mut query = Vec::new();

@@ -2,23 +2,25 @@
 
 use std::{
     collections::HashMap,
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+use crate::tables::resolver_key;
 
 /// Places for connections.
 #[derive(Debug)]
 pub(super) struct Places {
     total: usize,
     per_source: usize,
-    taken: Mutex<HashMap<Ipv4Addr, usize>>,
+    taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// A place that is taken until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
-    source: Ipv4Addr,
+    source: IpAddr,
 }
 
 impl Places {
@@ -31,8 +33,10 @@ impl Places {
         }
     }
 
-    /// A place for a connection from `source`, if there is one.
-    pub(super) fn take(self: &Arc<Self>, source: Ipv4Addr) -> Option<Place> {
+    /// A place for a connection from `source`, if there is one; the addresses of an IPv6 /64 are one
+    /// source.
+    pub(super) fn take(self: &Arc<Self>, source: IpAddr) -> Option<Place> {
+        let source = resolver_key(source);
         let mut taken = self.lock();
         let total: usize = taken.values().sum();
         let own = taken.get(&source).copied().unwrap_or(0);
@@ -46,7 +50,7 @@ impl Places {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,9 +71,21 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_share_its_places() {
+        let places = Arc::new(Places::new(9, 1));
+        let _first = places.take(address("2001:db8:0:1::1")).expect("free");
+        assert!(places.take(address("2001:db8:0:1:ffff::2")).is_none());
+        assert!(places.take(address("2001:db8:0:2::1")).is_some());
+    }
+
     #[test]
     fn places_are_counted_by_source_and_in_total_and_come_back() {
-        let (one, two) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+        let (one, two) = (address("192.0.2.1"), address("192.0.2.2"));
         let places = Arc::new(Places::new(3, 2));
         let first = places.take(one).expect("free");
         let _second = places.take(one).expect("free");

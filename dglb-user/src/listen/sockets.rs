@@ -2,10 +2,12 @@
 
 use std::{
     fmt, io,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, SocketAddr},
 };
 
-use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+};
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -45,7 +47,7 @@ impl fmt::Display for Protocol {
 #[error("{protocol} port {port} of {address} cannot be listened on: {source}; {}", self.remedy())]
 pub struct BindError {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The port.
     pub port: u16,
     /// The protocol.
@@ -58,13 +60,17 @@ impl BindError {
     /// What a person can do about it.
     fn remedy(&self) -> String {
         let Self { address, port, .. } = self;
+        let (all, length) = match address {
+            IpAddr::V4(_) => ("0.0.0.0", 32),
+            IpAddr::V6(_) => ("[::]", 128),
+        };
         match self.source.kind() {
             io::ErrorKind::AddrInUse => format!(
                 "another program has it: `ss -lnp 'sport = :{port}'` shows which; stop that, or let \
-                 it listen on other addresses than {address} (0.0.0.0 takes all)"
+                 it listen on other addresses than {address} ({all} takes all)"
             ),
             io::ErrorKind::AddrNotAvailable => format!(
-                "no interface has {address}: add it (`ip address add {address}/32 dev lo`), or \
+                "no interface has {address}: add it (`ip address add {address}/{length} dev lo`), or \
                  correct `addresses` of `[node]`"
             ),
             io::ErrorKind::PermissionDenied => format!(
@@ -81,7 +87,7 @@ impl Sockets {
     ///
     /// # Errors
     /// [`BindError`] for the first that cannot be opened; none is open then.
-    pub fn bind(addresses: &[Ipv4Addr], port: u16) -> Result<Self, BindError> {
+    pub fn bind(addresses: &[IpAddr], port: u16) -> Result<Self, BindError> {
         let mut sockets = Self {
             udp: Vec::new(),
             tcp: Vec::new(),
@@ -95,22 +101,16 @@ impl Sockets {
     }
 
     /// What is listened on, in the order of the addresses.
-    pub fn local_addresses(&self) -> Vec<SocketAddrV4> {
-        let addresses = self
-            .udp
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.udp
             .iter()
-            .filter_map(|socket| socket.local_addr().ok());
-        addresses
-            .filter_map(|address| match address {
-                std::net::SocketAddr::V4(address) => Some(address),
-                std::net::SocketAddr::V6(_) => None,
-            })
+            .filter_map(|socket| socket.local_addr().ok())
             .collect()
     }
 }
 
 /// Tries again while a port that the kernel chose for UDP is another's for TCP.
-fn pair(address: Ipv4Addr, port: u16) -> Result<(UdpSocket, TcpListener), BindError> {
+fn pair(address: IpAddr, port: u16) -> Result<(UdpSocket, TcpListener), BindError> {
     const ATTEMPTS: u32 = 32;
     let mut attempt = 1;
     loop {
@@ -126,7 +126,7 @@ fn pair(address: Ipv4Addr, port: u16) -> Result<(UdpSocket, TcpListener), BindEr
     }
 }
 
-fn failed(address: Ipv4Addr, port: u16, protocol: Protocol, source: io::Error) -> BindError {
+fn failed(address: IpAddr, port: u16, protocol: Protocol, source: io::Error) -> BindError {
     BindError {
         address,
         port,
@@ -135,26 +135,41 @@ fn failed(address: Ipv4Addr, port: u16, protocol: Protocol, source: io::Error) -
     }
 }
 
-fn udp(address: Ipv4Addr, port: u16) -> io::Result<(UdpSocket, u16)> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.set_nonblocking(true)?;
+fn udp(address: IpAddr, port: u16) -> io::Result<(UdpSocket, u16)> {
+    let socket = socket(address, Type::DGRAM)?;
     // A smaller buffer loses queries of a burst, no more: not a reason to fail.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
-    // DF set, and no belief in ICMP that asks for fragments (RFC 9715 §3.1): the same as the kernel
+    // No fragments, and no belief in ICMP that asks for them (RFC 9715 §3.1): the same as the kernel
     // program's replies.
-    set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::PROBE)?;
-    socket.bind(&SocketAddrV4::new(address, port).into())?;
+    match address {
+        IpAddr::V4(_) => set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::PROBE)?,
+        IpAddr::V6(_) => set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::PROBE)?,
+    }
+    socket.bind(&SocketAddr::new(address, port).into())?;
     let udp = UdpSocket::from_std(socket.into())?;
     let port = udp.local_addr()?.port();
     Ok((udp, port))
 }
 
-fn tcp(address: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_nonblocking(true)?;
+fn tcp(address: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let socket = socket(address, Type::STREAM)?;
     // Connections of an earlier run that are still closing do not keep the port.
     socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddrV4::new(address, port).into())?;
+    socket.bind(&SocketAddr::new(address, port).into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// A socket of the address's family alone: one of IPv6 takes no IPv4 in disguise.
+fn socket(address: IpAddr, socket_type: Type) -> io::Result<Socket> {
+    let domain = match address {
+        IpAddr::V4(_) => Domain::IPV4,
+        IpAddr::V6(_) => Domain::IPV6,
+    };
+    let socket = Socket::new(domain, socket_type, None)?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
 }

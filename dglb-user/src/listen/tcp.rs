@@ -1,6 +1,6 @@
 //! Connections (RFC 7766): who gets one, and for how long.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -59,8 +59,7 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, SocketAddr::V4(peer))) => self.admit(stream, *peer.ip()),
-                Ok((_, SocketAddr::V6(_))) => {}
+                Ok((stream, peer)) => self.admit(stream, peer.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "a TCP connection could not be accepted");
                     time::sleep(PAUSE).await;
@@ -70,7 +69,7 @@ impl Acceptor {
     }
 
     /// Over a limit the connection is closed at once: the client may come back (RFC 7766 §6.2.2).
-    fn admit(&self, stream: TcpStream, source: std::net::Ipv4Addr) {
+    fn admit(&self, stream: TcpStream, source: IpAddr) {
         let Some(place) = self.places.take(source) else {
             tracing::debug!(%source, "too many TCP connections: closed");
             return;

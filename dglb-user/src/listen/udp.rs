@@ -36,10 +36,7 @@ pub(super) async fn run(service: Arc<Service>, socket: UdpSocket, stop: Cancella
 }
 
 async fn answer(service: &Service, socket: &UdpSocket, query: &[u8], peer: SocketAddr) {
-    let SocketAddr::V4(source) = peer else {
-        return;
-    };
-    let Some(response) = service.respond(query, *source.ip(), Transport::Udp) else {
+    let Some(response) = service.respond(query, peer.ip(), Transport::Udp) else {
         return;
     };
     // What cannot be sent is lost, as anything by UDP may be: the client asks again.

@@ -2,7 +2,10 @@
 //!
 //! Whatever a [`Message`] can hold can be sent: bounds are checked where the values are made.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use super::{
     Code, NodeName,
@@ -63,7 +66,7 @@ pub enum Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     dns_lb: Ipv4Addr,
-    resolvers: Vec<Ipv4Addr>,
+    resolvers: Vec<IpAddr>,
 }
 
 impl Claim {
@@ -71,13 +74,13 @@ impl Claim {
     ///
     /// # Errors
     /// No resolver, too many, or an address that is not unicast.
-    pub fn new(dns_lb: Ipv4Addr, resolvers: Vec<Ipv4Addr>) -> Result<Self, WireError> {
+    pub fn new(dns_lb: Ipv4Addr, resolvers: Vec<IpAddr>) -> Result<Self, WireError> {
         if resolvers.is_empty() || resolvers.len() > MAX_RESOLVERS {
             return Err(WireError::ResolverCount(resolvers.len()));
         }
         if let Some(address) = resolvers
             .iter()
-            .chain([&dns_lb])
+            .chain([&IpAddr::V4(dns_lb)])
             .find(|ip| !is_unicast(**ip))
         {
             return Err(WireError::NotUnicast(*address));
@@ -91,7 +94,7 @@ impl Claim {
     }
 
     /// The resolvers.
-    pub fn resolvers(&self) -> &[Ipv4Addr] {
+    pub fn resolvers(&self) -> &[IpAddr] {
         &self.resolvers
     }
 

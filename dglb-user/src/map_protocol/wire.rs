@@ -4,13 +4,13 @@
 //!  0  magic 0xD61B (2)  version (1)  type (1)  flags (2)  body length (2)
 //!  8  sequence (4)      epoch (4)
 //! 16  DNS-LB address (16, IPv4-mapped IPv6)
-//! 32  resolver address (16, IPv4-mapped IPv6)
+//! 32  resolver address (16, IPv6 or IPv4-mapped IPv6)
 //! ```
 //! A header is checked as a whole before an octet of the body is read or room for it is made.
 
 use std::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use super::NodeName;
@@ -150,7 +150,7 @@ pub struct Pair {
     /// The DNS-LB.
     pub dns_lb: Ipv4Addr,
     /// The resolver.
-    pub resolver: Ipv4Addr,
+    pub resolver: IpAddr,
 }
 
 /// A checked header. Flags are sent as zero and not looked at.
@@ -212,7 +212,7 @@ impl Header {
         octets[8..12].copy_from_slice(&self.sequence.to_be_bytes());
         octets[12..16].copy_from_slice(&self.epoch.to_be_bytes());
         if let Some(pair) = self.pair {
-            octets[16..32].copy_from_slice(&encode_address(pair.dns_lb));
+            octets[16..32].copy_from_slice(&encode_address(pair.dns_lb.into()));
             octets[32..].copy_from_slice(&encode_address(pair.resolver));
         }
         octets
@@ -229,31 +229,51 @@ fn parse_pair(
         PairRule::Absent if !zero => Err(WireError::PairUnexpected(message_type)),
         PairRule::Absent | PairRule::Optional if zero => Ok(None),
         PairRule::Absent | PairRule::Optional | PairRule::Required => Ok(Some(Pair {
-            dns_lb: parse_address(dns_lb)?,
+            dns_lb: parse_ipv4(dns_lb)?,
             resolver: parse_address(resolver)?,
         })),
     }
 }
 
-/// Whether the map protocol may carry an address: IPv4 unicast (RFC 6890: not 0.0.0.0/8, 224.0.0.0/4,
-/// 240.0.0.0/4).
-pub fn is_unicast(address: Ipv4Addr) -> bool {
-    (1..224).contains(&address.octets()[0])
+/// Whether the map protocol may carry an address: unicast (RFC 6890: not 0.0.0.0/8, 224.0.0.0/4,
+/// 240.0.0.0/4, ::, ff00::/8), and of IPv6 neither ::1 nor link-local nor an IPv4 address in disguise.
+pub fn is_unicast(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => (1..224).contains(&address.octets()[0]),
+        IpAddr::V6(address) => {
+            !(address.is_unspecified()
+                || address.is_loopback()
+                || address.is_multicast()
+                || address.is_unicast_link_local()
+                || address.to_ipv4_mapped().is_some())
+        }
+    }
 }
 
 /// Reads an address that must be there.
-pub(super) fn parse_address(octets: [u8; ADDRESS_LEN]) -> Result<Ipv4Addr, WireError> {
-    let address = Ipv6Addr::from(octets);
-    match address.to_ipv4_mapped() {
-        Some(ipv4) if is_unicast(ipv4) => Ok(ipv4),
-        Some(ipv4) => Err(WireError::NotUnicast(ipv4)),
-        None => Err(WireError::NotIpv4(address)),
+pub(super) fn parse_address(octets: [u8; ADDRESS_LEN]) -> Result<IpAddr, WireError> {
+    let address = Ipv6Addr::from(octets).to_canonical();
+    if is_unicast(address) {
+        Ok(address)
+    } else {
+        Err(WireError::NotUnicast(address))
+    }
+}
+
+/// Reads an IPv4 address that must be there.
+fn parse_ipv4(octets: [u8; ADDRESS_LEN]) -> Result<Ipv4Addr, WireError> {
+    match parse_address(octets)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(address) => Err(WireError::NotIpv4(address)),
     }
 }
 
 /// The octets of an address.
-pub(super) fn encode_address(address: Ipv4Addr) -> [u8; ADDRESS_LEN] {
-    address.to_ipv6_mapped().octets()
+pub(super) fn encode_address(address: IpAddr) -> [u8; ADDRESS_LEN] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
 }
 
 /// Reads octets from the front; never past the end.
@@ -340,11 +360,11 @@ pub enum WireError {
     #[error("{0} must have zero addresses in its header")]
     PairUnexpected(MessageType),
     /// Not an IPv4 address.
-    #[error("address {0} is not an IPv4-mapped address; only IPv4 is carried by now")]
+    #[error("the DNS-LB's address {0} is not an IPv4-mapped address; a DNS-LB announces its IPv4 address")]
     NotIpv4(Ipv6Addr),
     /// No host's address.
     #[error("address {0} is not a unicast address")]
-    NotUnicast(Ipv4Addr),
+    NotUnicast(IpAddr),
     /// An announcement of nothing, or of too much at once.
     #[error("{0} resolvers in one message; 1 to 1024 are allowed")]
     ResolverCount(usize),

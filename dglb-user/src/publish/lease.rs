@@ -1,196 +1,253 @@
 //! The liveness of a DNS-B's DNS-LBs: who serves for whom (DESIGN §5, "Liveness").
 //!
-//! A DNS-LB that has not renewed for its lease is down. Its resolvers are then referred to the
-//! default DNS-LB; when that is down too, the last mapping stays, which is better than none.
+//! A DNS-LB that has not renewed for its lease is down. Its word in `vantages` holds the end of its lease
+//! and who stands in for it after that: its configured backup if that is up, else the default DNS-LB if
+//! that is up, else nobody: the last mapping stays, which is better than none. So the kernel turns to
+//! the backup by itself, at the first heartbeat after the lease's end; here that is only noticed.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use dglb_common::layout::{VantageState, VantageValue};
-use tokio::time::Instant;
+use dglb_common::layout::{VantageValue, ticks};
 
-use crate::config::DnsB;
+use crate::config::{DnsB, DnsLbNode};
 
-/// The leases of all DNS-LBs.
+/// The leases of all DNS-LBs. Times are nanoseconds of CLOCK_MONOTONIC.
 pub struct Leases {
-    lease: Duration,
+    lease_ns: u64,
     default: usize,
     names: Vec<Arc<str>>,
-    vantages: Vec<VantageValue>,
-    /// When each lease ends; `None`: it has ended.
-    ends: Vec<Option<Instant>>,
+    backups: Vec<Option<usize>>,
+    values: Vec<VantageValue>,
+    up: Vec<bool>,
 }
 
 /// A vantage whose word changed.
 type Changed = (u32, VantageValue);
 
 impl Leases {
-    /// Nodes that were up in an earlier run get a lease to come back; all others are down.
-    pub fn new(dns_b: &DnsB, vantages: &[VantageValue], now: Instant) -> Self {
-        let ends = vantages
-            .iter()
-            .map(|value| (value.state == VantageState::Up as u32).then(|| now + dns_b.lease));
+    /// Nodes for which `was_up` in an earlier run get a lease to come back; all others are down.
+    pub fn new(dns_b: &DnsB, was_up: impl Fn(&DnsLbNode) -> bool, now_ns: u64) -> Self {
+        let nodes = &dns_b.dns_lbs;
+        let mut leases = Self::empty(dns_b);
+        for (index, node) in nodes.iter().enumerate() {
+            let is_up = was_up(node);
+            leases.up.push(is_up);
+            leases.values.push(VantageValue {
+                serves: index as u16,
+                backup: index as u16,
+                deadline: if is_up { leases.end(now_ns) } else { 0 },
+            });
+        }
+        leases.stand_in();
+        leases
+    }
+
+    /// The leases that the words of the tables hold.
+    pub fn of_values(dns_b: &DnsB, values: &[VantageValue], now_ns: u64) -> Self {
+        let is_up = |value: &VantageValue| value.deadline != 0 && value.deadline >= ticks(now_ns);
         Self {
-            lease: dns_b.lease,
+            up: values.iter().map(is_up).collect(),
+            values: values.to_vec(),
+            ..Self::empty(dns_b)
+        }
+    }
+
+    fn empty(dns_b: &DnsB) -> Self {
+        let nodes = &dns_b.dns_lbs;
+        Self {
+            lease_ns: u64::try_from(dns_b.lease.as_nanos()).unwrap_or(u64::MAX),
             default: dns_b.default_dns_lb,
-            names: dns_b
-                .dns_lbs
-                .iter()
-                .map(|node| Arc::from(node.name.as_str()))
-                .collect(),
-            ends: ends.collect(),
-            vantages: vantages.to_vec(),
+            names: nodes.iter().map(|node| Arc::from(&*node.name)).collect(),
+            backups: nodes.iter().map(|node| node.backup).collect(),
+            values: Vec::new(),
+            up: Vec::new(),
         }
     }
 
     /// For a node that has no DNS-LBs.
     pub fn none() -> Self {
         Self {
-            lease: Duration::ZERO,
+            lease_ns: 0,
             default: 0,
             names: Vec::new(),
-            vantages: Vec::new(),
-            ends: Vec::new(),
+            backups: Vec::new(),
+            values: Vec::new(),
+            up: Vec::new(),
         }
+    }
+
+    /// The words as they should stand in the tables.
+    pub fn values(&self) -> &[VantageValue] {
+        &self.values
     }
 
     /// The DNS-LB is alive.
-    pub fn renew(&mut self, vantage: u32, now: Instant) -> Vec<Changed> {
+    pub fn renew(&mut self, vantage: u32, now_ns: u64) -> Vec<Changed> {
         let index = vantage as usize;
-        self.ends[index] = Some(now + self.lease);
-        if self.is_up(index) {
-            return Vec::new();
+        let before = self.values[index];
+        self.values[index].deadline = self.end(now_ns);
+        let mut changed = Vec::new();
+        if self.values[index] != before {
+            changed.push((vantage, self.values[index]));
         }
-        tracing::info!(node = &*self.names[index], "dns-lb is up");
-        self.vantages[index] = VantageValue {
-            serves: vantage,
-            state: VantageState::Up as u32,
-        };
-        let mut changed = vec![(vantage, self.vantages[index])];
-        if index == self.default {
+        if !self.up[index] {
+            tracing::info!(node = &*self.names[index], "dns-lb is up");
+            self.up[index] = true;
             changed.extend(self.stand_in());
         }
         changed
     }
 
-    /// Ends the leases that have run out.
-    pub fn expire(&mut self, now: Instant) -> Vec<Changed> {
-        let mut changed = Vec::new();
-        for index in 0..self.ends.len() {
-            if self.ends[index].is_none_or(|end| end > now) {
+    /// Notes the leases that have run out by the heartbeat `now_ns`: the kernel has turned to their
+    /// backups by itself, and who had them for a backup gets another.
+    pub fn expire(&mut self, now_ns: u64) -> Vec<Changed> {
+        let mut any = false;
+        for index in 0..self.values.len() {
+            if !self.up[index] || ticks(now_ns) <= self.values[index].deadline {
                 continue;
             }
-            self.ends[index] = None;
-            self.vantages[index].state = VantageState::Down as u32;
+            self.up[index] = false;
+            any = true;
+            let backup = usize::from(self.values[index].backup);
             tracing::warn!(
                 node = &*self.names[index],
-                lease = ?self.lease,
+                lease = ?std::time::Duration::from_nanos(self.lease_ns),
+                backup = &*self.names[backup],
                 "dns-lb is silent for longer than its lease: down"
             );
-            changed.push((index as u32, self.vantages[index]));
         }
-        if !changed.is_empty() {
-            changed.extend(self.stand_in());
-        }
-        changed
+        if any { self.stand_in() } else { Vec::new() }
     }
 
-    /// The default DNS-LB serves for all that are down, if it is up.
-    pub fn stand_in(&mut self) -> Vec<Changed> {
+    /// Finds for each the one that stands in for it.
+    fn stand_in(&mut self) -> Vec<Changed> {
         let mut changed = Vec::new();
-        if !self.is_up(self.default) {
-            return changed;
-        }
-        for index in 0..self.vantages.len() {
-            let serves = self.default as u32;
-            if !self.is_up(index) && self.vantages[index].serves != serves {
-                self.vantages[index].serves = serves;
-                changed.push((index as u32, self.vantages[index]));
+        let is_up = |index: &usize| self.up.get(*index) == Some(&true);
+        for (index, value) in self.values.iter_mut().enumerate() {
+            let backup = self.backups[index].filter(is_up);
+            let default = Some(self.default).filter(is_up);
+            let backup = backup.or(default).unwrap_or(index) as u16;
+            if value.backup != backup {
+                value.backup = backup;
+                changed.push((index as u32, *value));
             }
         }
         changed
     }
 
-    fn is_up(&self, index: usize) -> bool {
-        self.vantages
-            .get(index)
-            .is_some_and(|value| value.state == VantageState::Up as u32)
+    /// The end of a lease that begins now, in ticks; never that of one without end.
+    fn end(&self, now_ns: u64) -> u32 {
+        ticks(now_ns.saturating_add(self.lease_ns)).clamp(1, VantageValue::NO_DEADLINE - 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{config::DnsLbNode, label::Label};
+    use std::time::Duration;
 
-    fn leases(now: Instant) -> Leases {
-        let node = |name: &str| DnsLbNode {
+    use super::*;
+    use crate::label::Label;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// "default" 0, "one" 1 with backup 2, "two" 2.
+    fn dns_b() -> DnsB {
+        let node = |name: &str, backup| DnsLbNode {
             name: name.to_owned(),
             address: [198, 51, 100, 7].into(),
+            address_v6: None,
             label: Label::of_node(name),
+            backup,
         };
-        let dns_b = DnsB {
+        DnsB {
             map_listen: ([127, 0, 0, 1], 5353).into(),
             lease: Duration::from_secs(10),
-            dns_lbs: vec![node("default"), node("one"), node("two")],
+            dns_lbs: vec![node("default", None), node("one", Some(2)), node("two", None)],
             default_dns_lb: 0,
+            prefixes: Vec::new(),
             zones: Vec::new(),
             services: Vec::new(),
-        };
-        let vantages: Vec<VantageValue> = (0..3)
-            .map(|serves| VantageValue {
-                serves,
-                state: VantageState::Down as u32,
-            })
-            .collect();
-        Leases::new(&dns_b, &vantages, now)
+        }
     }
 
-    fn serves(leases: &Leases) -> Vec<u32> {
-        leases.vantages.iter().map(|value| value.serves).collect()
+    fn down() -> Leases {
+        Leases::new(&dns_b(), |_| false, SECOND)
     }
 
-    #[test]
-    fn a_silent_dns_lb_is_stood_in_for_and_comes_back() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let mut leases = leases(start);
-        leases.renew(0, after(0));
-        leases.renew(1, after(0));
-        assert_eq!(serves(&leases), [0, 1, 0]);
-        leases.renew(0, after(9));
-        assert!(leases.expire(after(9)).is_empty());
-        let changed = leases.expire(after(10));
-        assert_eq!(serves(&leases), [0, 0, 0]);
-        assert_eq!(changed.last().map(|(vantage, _)| *vantage), Some(1));
-        leases.renew(1, after(11));
-        assert_eq!(serves(&leases), [0, 1, 0]);
+    /// Who serves for each as the kernel sees it at a heartbeat.
+    fn serving(leases: &Leases, heartbeat: u64) -> Vec<u32> {
+        let values = leases.values().iter();
+        values.map(|value| value.serving(heartbeat)).collect()
     }
 
     #[test]
-    fn after_a_restart_with_another_default_that_one_stands_in() {
-        let start = Instant::now();
-        let mut leases = leases(start);
-        // "two" was served by "one", which was the default in the run before.
-        leases.vantages[2].serves = 1;
-        leases.renew(0, start);
-        leases.vantages[2].serves = 1;
-        assert_eq!(serves(&leases), [0, 0, 1]);
-        leases.stand_in();
-        assert_eq!(serves(&leases), [0, 0, 0]);
+    fn the_kernel_turns_to_the_backup_by_itself_and_back_after_a_renewal() {
+        let mut leases = down();
+        for vantage in 0..3 {
+            leases.renew(vantage, SECOND);
+        }
+        assert_eq!(serving(&leases, SECOND), [0, 1, 2]);
+        leases.renew(0, 9 * SECOND);
+        leases.renew(2, 9 * SECOND);
+        assert_eq!(serving(&leases, 11 * SECOND), [0, 1, 2], "the lease lasts");
+        assert_eq!(serving(&leases, 12 * SECOND), [0, 2, 2], "nothing was written");
+        assert_eq!(leases.expire(12 * SECOND), [], "nobody had it for a backup");
+        leases.renew(1, 13 * SECOND);
+        assert_eq!(serving(&leases, 13 * SECOND), [0, 1, 2]);
     }
 
     #[test]
-    fn with_the_default_silent_too_the_last_mapping_stays() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let mut leases = leases(start);
-        leases.renew(0, after(0));
-        leases.renew(1, after(5));
-        leases.expire(after(10));
-        assert_eq!(serves(&leases), [0, 1, 0]);
-        leases.expire(after(15));
-        assert_eq!(serves(&leases), [0, 1, 0], "nobody is up");
-        leases.renew(0, after(16));
-        assert_eq!(serves(&leases), [0, 0, 0], "the default is back");
+    fn a_silent_backup_is_replaced_by_the_default() {
+        let mut leases = down();
+        leases.renew(0, SECOND);
+        leases.renew(2, SECOND);
+        assert_eq!(serving(&leases, SECOND), [0, 2, 2]);
+        leases.renew(0, 9 * SECOND);
+        let changed = leases.expire(12 * SECOND);
+        assert_eq!(changed.len(), 1, "{changed:?}");
+        assert_eq!((changed[0].0, changed[0].1.backup), (1, 0));
+        assert_eq!(serving(&leases, 12 * SECOND), [0, 0, 0]);
+    }
+
+    #[test]
+    fn with_all_silent_each_mapping_stays() {
+        let mut leases = down();
+        for vantage in 0..3 {
+            leases.renew(vantage, SECOND);
+        }
+        leases.expire(12 * SECOND);
+        assert_eq!(serving(&leases, 100 * SECOND), [0, 1, 2]);
+        let changed = leases.renew(0, 101 * SECOND);
+        assert_eq!(changed.len(), 3, "the default stands in: {changed:?}");
+        assert_eq!(serving(&leases, 101 * SECOND), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_renewal_within_one_tick_writes_nothing() {
+        let mut leases = down();
+        assert!(!leases.renew(1, SECOND).is_empty());
+        assert_eq!(leases.renew(1, SECOND), []);
+        assert_eq!(leases.expire(SECOND), []);
+    }
+
+    #[test]
+    fn who_was_up_gets_a_lease_to_come_back_and_nobody_else() {
+        let leases = Leases::new(&dns_b(), |node| node.name == "two", 50 * SECOND);
+        assert_eq!(serving(&leases, 51 * SECOND), [0, 2, 2]);
+        let values = leases.values().to_vec();
+        let mut again = Leases::of_values(&dns_b(), &values, 51 * SECOND);
+        assert_eq!(again.up, [false, false, true]);
+        assert!(!again.expire(70 * SECOND).is_empty());
+        let late = Leases::of_values(&dns_b(), &values, 70 * SECOND);
+        assert_eq!(late.up, [false, false, false]);
+    }
+
+    #[test]
+    fn a_lease_has_an_end_however_long_it_is() {
+        let mut dns_b = dns_b();
+        dns_b.lease = Duration::MAX;
+        let mut leases = Leases::new(&dns_b, |_| false, SECOND);
+        leases.renew(0, u64::MAX);
+        assert_ne!(leases.values()[0].deadline, VantageValue::NO_DEADLINE);
     }
 }

@@ -3,33 +3,39 @@
 //! It takes [`Event`]s from the map protocol and from the probes, keeps the leases of the DNS-LBs,
 //! and lets the heartbeat beat.
 
+mod buckets;
 pub mod build;
 mod lease;
 mod rank;
+mod slots;
 
 use std::{
-    collections::BTreeSet,
-    net::Ipv4Addr,
-    sync::{Arc, PoisonError, RwLock},
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::{Duration, SystemTime},
 };
 
-use dglb_common::{
-    counters::Counters,
-    layout::{KIND_A, KIND_AAAA, MAX_RESOLVERS, ranking_place},
-};
+use dglb_common::counters::Counters;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::rank::first_ranking;
-use self::{build::SiteAnswers, lease::Leases};
+pub use self::{
+    rank::{Rows, SelectError, Selection, first_ranking, select},
+    slots::{NoSlot, Slots},
+};
+use self::{
+    build::{Built, RankedService},
+    lease::Leases,
+};
 use crate::{
     config::{Config, DnsB, Role},
     control::{Event, Rejection},
-    tables::{Change, Tables},
+    tables::{Change, Tables, resolver_key},
 };
 
 /// How often leases are looked at and counters are written.
@@ -37,45 +43,89 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// What makes a change effective where answers are given, beside the tables in memory.
 pub trait DataPath: Send {
-    /// Makes one change.
+    /// Makes changes, in their order.
     ///
     /// # Errors
-    /// What the kernel said.
-    fn apply(&mut self, change: &Change) -> Result<(), DataPathError>;
+    /// What the kernel said, and how many changes are made.
+    fn apply(&mut self, changes: &[Change]) -> Result<(), DataPathError>;
 
-    /// Says that the daemon lives.
+    /// Says that the daemon lives, at `now_ns` of CLOCK_MONOTONIC.
     ///
     /// # Errors
     /// What the kernel said.
-    fn beat(&mut self) -> Result<(), DataPathError>;
+    fn beat(&mut self, now_ns: u64) -> Result<(), DataPathError>;
 
     /// Keeps what the daemon answered by its sockets, for those who look from outside.
     ///
     /// # Errors
     /// What the kernel said.
     fn count(&mut self, counters: &Counters) -> Result<(), DataPathError>;
+
+    /// Waits until nobody reads any more what was no longer referred to when this was called.
+    ///
+    /// # Errors
+    /// What the kernel said: then somebody may.
+    fn grace(&mut self) -> Result<(), DataPathError>;
 }
 
-/// The kernel refused a change; what it said of which table.
+/// The kernel refused something.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct DataPathError(pub String);
+#[error("{reason}")]
+pub struct DataPathError {
+    /// What it said of which table.
+    pub reason: String,
+    /// How many of the changes were made before.
+    pub made: usize,
+}
 
 /// The data path of `datapath = "userspace"`: nothing beside the tables in memory.
 #[derive(Debug)]
 pub struct InMemory;
 
 impl DataPath for InMemory {
-    fn apply(&mut self, _change: &Change) -> Result<(), DataPathError> {
+    fn apply(&mut self, _changes: &[Change]) -> Result<(), DataPathError> {
         Ok(())
     }
 
-    fn beat(&mut self) -> Result<(), DataPathError> {
+    fn beat(&mut self, _now_ns: u64) -> Result<(), DataPathError> {
         Ok(())
     }
 
     fn count(&mut self, _counters: &Counters) -> Result<(), DataPathError> {
         Ok(())
+    }
+
+    /// Who reads the tables in memory has locked them.
+    fn grace(&mut self) -> Result<(), DataPathError> {
+        Ok(())
+    }
+}
+
+/// The clock of heartbeats and deadlines, which the kernel program has too: `bpf_ktime_get_coarse_ns` is
+/// CLOCK_MONOTONIC_COARSE.
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// What the publisher knows of the tables beside them.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// See [`Built::services`].
+    pub services: Vec<Option<RankedService>>,
+    /// See [`Built::slots`].
+    pub slots: Slots,
+}
+
+impl Built {
+    /// The tables, and what only the publisher needs.
+    pub fn divide(self) -> (Tables, Held) {
+        let Self {
+            tables,
+            services,
+            slots,
+        } = self;
+        (tables, Held { services, slots })
     }
 }
 
@@ -84,7 +134,9 @@ pub struct Publisher {
     config: Arc<Config>,
     tables: Arc<RwLock<Tables>>,
     data_path: Box<dyn DataPath>,
-    sites: Vec<Vec<SiteAnswers>>,
+    services: Vec<Option<RankedService>>,
+    slots: Slots,
+    rows: Rows,
     leases: Leases,
     /// DNS-LBs that last announced an address other than the configured one: that they live says nothing
     /// of who answers there, so their renewals do not count.
@@ -96,21 +148,23 @@ impl Publisher {
     pub fn new(
         config: Arc<Config>,
         tables: Arc<RwLock<Tables>>,
-        sites: Vec<Vec<SiteAnswers>>,
+        held: Held,
         data_path: Box<dyn DataPath>,
     ) -> Self {
-        let leases = {
-            let tables = tables.read().unwrap_or_else(PoisonError::into_inner);
-            match &config.role {
-                Role::DnsB(dns_b) => Leases::new(dns_b, &tables.vantages, Instant::now()),
-                Role::DnsLb(_) => Leases::none(),
+        let leases = match &config.role {
+            Role::DnsB(dns_b) => {
+                let tables = tables.read().unwrap_or_else(PoisonError::into_inner);
+                Leases::of_values(dns_b, &tables.vantages, monotonic_ns())
             }
+            Role::DnsLb(_) => Leases::none(),
         };
         Self {
             config,
             tables,
             data_path,
-            sites,
+            services: held.services,
+            slots: held.slots,
+            rows: Rows::default(),
             leases,
             elsewhere: BTreeSet::new(),
         }
@@ -123,10 +177,6 @@ impl Publisher {
         counted: impl Fn() -> Counters,
         stop: CancellationToken,
     ) {
-        // The default DNS-LB, or who is configured, may be another than in the run before.
-        for (vantage, value) in self.leases.stand_in() {
-            self.publish_or_log(&Change::SetVantage(vantage, value));
-        }
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -142,16 +192,23 @@ impl Publisher {
     }
 
     fn tick(&mut self, counted: &Counters) {
+        let now_ns = monotonic_ns();
         let written = self
             .data_path
-            .beat()
+            .beat(now_ns)
             .and_then(|()| self.data_path.count(counted));
-        if let Err(error) = written {
-            tracing::error!(%error, "heartbeat and counters could not be written");
+        match written {
+            Ok(()) => {
+                let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+                tables.heartbeat = now_ns;
+            }
+            Err(error) => {
+                tracing::error!(%error, "heartbeat and counters could not be written");
+            }
         }
-        for (vantage, value) in self.leases.expire(Instant::now()) {
-            self.publish_or_log(&Change::SetVantage(vantage, value));
-        }
+        let changed = self.leases.expire(now_ns);
+        self.publish_vantages(changed);
+        self.sweep();
     }
 
     fn take(&mut self, event: Event) {
@@ -175,7 +232,7 @@ impl Publisher {
                 let _ = done.send(result);
             }
             Event::Renew { node } => self.renew(&node),
-            Event::Ranking { service, ranking } => self.rank(service, &ranking),
+            Event::Ranking { service, ranking } => self.rank(service, ranking),
         }
     }
 
@@ -183,7 +240,7 @@ impl Publisher {
         &mut self,
         node: &str,
         dns_lb: Ipv4Addr,
-        resolvers: &[Ipv4Addr],
+        resolvers: &[IpAddr],
     ) -> Result<(), Rejection> {
         let config = Arc::clone(&self.config);
         let (vantage, known) = known_node(&config, node)?;
@@ -197,35 +254,46 @@ impl Publisher {
         }
         self.elsewhere.remove(&vantage);
         let seen = unix_seconds();
-        for &resolver in resolvers {
-            let full = {
-                let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-                tables.resolvers.len() >= MAX_RESOLVERS && !tables.resolvers.contains_key(&resolver)
-            };
-            if full {
-                return Err(Rejection::Full(MAX_RESOLVERS));
-            }
-            let value = build::mapping(resolver, vantage, known, seen);
-            self.publish(&Change::SetResolver(resolver, value))?;
+        let entries: BTreeMap<IpAddr, _> = resolvers
+            .iter()
+            .map(|resolver| resolver_key(*resolver))
+            .map(|key| (key, build::mapping(key, vantage, known, seen)))
+            .collect();
+        let room = {
+            let tables = self.tables();
+            let new = entries.keys().filter(|key| !tables.resolvers.contains_key(key));
+            let room = tables.room.resolvers as usize;
+            (tables.resolvers.len() + new.count() > room).then_some(room)
+        };
+        if let Some(room) = room {
+            return Err(Rejection::Full(room));
         }
+        let changes: Vec<Change> = entries
+            .into_iter()
+            .map(|(key, value)| Change::SetResolver(key, value))
+            .collect();
+        self.publish(&changes)?;
         tracing::info!(node, %dns_lb, resolvers = resolvers.len(), "resolvers announced");
         self.alive(vantage)
     }
 
-    fn withdraw(&mut self, node: &str, resolvers: &[Ipv4Addr]) -> Result<(), Rejection> {
+    fn withdraw(&mut self, node: &str, resolvers: &[IpAddr]) -> Result<(), Rejection> {
         let config = Arc::clone(&self.config);
         let (vantage, _) = known_node(&config, node)?;
-        for &resolver in BTreeSet::from_iter(resolvers) {
-            let own = {
-                let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-                let value = tables.resolvers.get(&resolver);
+        let keys: BTreeSet<IpAddr> = resolvers.iter().map(|ip| resolver_key(*ip)).collect();
+        // Another DNS-LB may have announced it since: then it is no longer this one's to give up.
+        let own: Vec<Change> = {
+            let tables = self.tables();
+            let is_own = |key: &IpAddr| {
+                let value = tables.resolvers.get(key);
                 value.is_some_and(|value| value.vantage == vantage)
             };
-            // Another DNS-LB may have announced it since: then it is no longer this one's to give up.
-            if own {
-                self.publish(&Change::RemoveResolver(resolver))?;
-            }
-        }
+            keys.into_iter()
+                .filter(is_own)
+                .map(Change::RemoveResolver)
+                .collect()
+        };
+        self.publish(&own)?;
         tracing::info!(node, resolvers = resolvers.len(), "resolvers withdrawn");
         self.alive(vantage)
     }
@@ -243,49 +311,102 @@ impl Publisher {
         if self.elsewhere.contains(&vantage) {
             return Ok(());
         }
-        for (vantage, value) in self.leases.renew(vantage, Instant::now()) {
-            self.publish(&Change::SetVantage(vantage, value))?;
-        }
-        Ok(())
+        let changed = self.leases.renew(vantage, monotonic_ns());
+        let changes: Vec<Change> = changed
+            .into_iter()
+            .map(|(vantage, value)| Change::SetVantage(vantage, value))
+            .collect();
+        self.publish(&changes)
     }
 
-    /// The addresses of a service follow its ranking.
-    fn rank(&mut self, service: usize, ranking: &[usize]) {
-        let Some(sites) = self.sites.get(service) else {
+    /// The addresses of a service follow its ranking: the best site is answered.
+    fn rank(&mut self, service: usize, ranking: Vec<usize>) {
+        self.select(service, 0, &Selection::Best(ranking));
+    }
+
+    /// From now on `vantage` answers for a service with `selection`; with an empty one, or where the
+    /// tables have no room, the last answer stays.
+    pub fn select(&mut self, service: usize, vantage: u32, selection: &Selection) {
+        let Some(Some(ranked)) = self.services.get(service) else {
             return;
         };
-        if ranking.is_empty() {
+        if selection.is_empty() {
             tracing::warn!(service, "all sites are down: the last answer stays");
             return;
         }
-        let (pages, nodata) = {
-            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-            let pages = tables.settings.pages_per_vantage;
-            (pages, rank::nodata(&tables, service))
-        };
-        let words = rank::words(sites, ranking, nodata);
-        for (kind, word) in [(KIND_A, words.v4), (KIND_AAAA, words.v6)] {
-            let (page, index) = ranking_place(pages, 0, service as u32, kind);
-            self.publish_or_log(&Change::SetRanking { page, index, word });
+        let ranked = ranked.clone();
+        let mut changes = self.changes(&ranked, vantage, selection);
+        if changes.is_err() {
+            // What is at rest is free after a wait, which is rare: it is out of the hot path.
+            self.sweep();
+            changes = self.changes(&ranked, vantage, selection);
+        }
+        match changes {
+            Ok(changes) => self.publish_or_log(&changes),
+            Err(error) => {
+                tracing::error!(service, %error, "a ranking has no room; the last answer stays");
+            }
         }
     }
 
-    /// Makes a change effective: in the kernel first, so that an acknowledgement is never early.
-    fn publish(&mut self, change: &Change) -> Result<(), Rejection> {
-        self.data_path
-            .apply(change)
-            .map_err(|error| Rejection::Tables(error.to_string()))?;
-        self.tables
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .apply(change);
-        Ok(())
+    fn changes(
+        &mut self,
+        service: &RankedService,
+        vantage: u32,
+        selection: &Selection,
+    ) -> Result<Vec<Change>, SelectError> {
+        let tables = Arc::clone(&self.tables);
+        let tables = tables.read().unwrap_or_else(PoisonError::into_inner);
+        let (slots, rows) = (&mut self.slots, &mut self.rows);
+        select(&tables, slots, rows, service, vantage, selection)
     }
 
-    fn publish_or_log(&mut self, change: &Change) {
-        if let Err(error) = self.publish(change) {
+    /// Frees the slots of answers that nothing refers to any more.
+    fn sweep(&mut self) {
+        let anything = {
+            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+            let always = self.services.iter().flatten().map(|service| service.nodata);
+            self.slots.sweep(&tables, always)
+        };
+        if !anything {
+            return;
+        }
+        match self.data_path.grace() {
+            Ok(()) => self.slots.rested(),
+            Err(error) => tracing::error!(%error, "unused answers could not be given up"),
+        }
+    }
+
+    /// Makes changes effective: in the kernel first, so that an acknowledgement is never early.
+    fn publish(&mut self, changes: &[Change]) -> Result<(), Rejection> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let applied = self.data_path.apply(changes);
+        let made = applied.as_ref().err().map_or(changes.len(), |error| error.made);
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        for change in &changes[..made] {
+            tables.apply(change);
+        }
+        applied.map_err(|error| Rejection::Tables(error.to_string()))
+    }
+
+    fn publish_or_log(&mut self, changes: &[Change]) {
+        if let Err(error) = self.publish(changes) {
             tracing::error!(%error, "a change did not reach the kernel; the last state stays");
         }
+    }
+
+    fn publish_vantages(&mut self, changed: Vec<(u32, dglb_common::layout::VantageValue)>) {
+        let changes: Vec<Change> = changed
+            .into_iter()
+            .map(|(vantage, value)| Change::SetVantage(vantage, value))
+            .collect();
+        self.publish_or_log(&changes);
+    }
+
+    fn tables(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,82 +1,212 @@
-//! From a ranking of sites to the words of the rankings table.
+//! From a selection of sites to the changes that make it answered.
 
-use dglb_common::layout::{AnswerRef, KIND_A, KIND_AAAA, KIND_NODATA, RANKING_PAGE, ranking_place};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use super::build::{Built, SiteAnswers};
-use crate::tables::Tables;
+use dglb_common::layout::{AnswerRef, KIND_A, KIND_AAAA, ranking_place};
 
-/// References for the two address types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Words {
-    /// For A.
-    pub v4: AnswerRef,
-    /// For AAAA.
-    pub v6: AnswerRef,
+use super::{
+    buckets,
+    build::{Built, RankedService, SiteAddresses},
+    slots::{NoSlot, Slots},
+};
+use crate::{
+    ready::{self, Variants},
+    tables::{Change, Tables},
+};
+
+/// Which sites of a service are answered, by their indices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// The first one that has an address of the family asked for.
+    Best(Vec<usize>),
+    /// All of them, best first: for clients that try several.
+    List(Vec<usize>),
+    /// One of them for each client, by weight; weight 0: not.
+    Weighted(Vec<(usize, u32)>),
 }
 
-/// The best site that has an address of the family; none: `nodata`.
-pub fn words(sites: &[SiteAnswers], ranking: &[usize], nodata: AnswerRef) -> Words {
-    let best = |family: fn(&SiteAnswers) -> Option<AnswerRef>| {
-        ranking
-            .iter()
-            .filter_map(|&site| sites.get(site))
-            .find_map(family)
-            .unwrap_or(nodata)
-    };
-    Words {
-        v4: best(|site| site.v4),
-        v6: best(|site| site.v6),
+impl Selection {
+    /// Whether no site at all is selected.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Best(sites) | Self::List(sites) => sites.is_empty(),
+            Self::Weighted(sites) => sites.iter().all(|(_, weight)| *weight == 0),
+        }
     }
 }
 
-/// The reference to a service's NODATA answer.
-pub fn nodata(tables: &Tables, service: usize) -> AnswerRef {
-    let pages = tables.settings.pages_per_vantage;
-    let (page, index) = ranking_place(pages, 0, service as u32, KIND_NODATA);
-    tables.rankings[page as usize * RANKING_PAGE + index as usize]
+/// Why a selection can't be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// No slot for another answer.
+    #[error(transparent)]
+    NoSlot(#[from] NoSlot),
+    /// No row for another weighted choice.
+    #[error("table \"buckets\" is full: all {0} rows are in use")]
+    NoRow(u32),
 }
 
-/// Fills the address words of a service before the tables are in service.
+/// Which row of buckets belongs to which place of the rankings. A place keeps its row: who comes back to
+/// a weighted choice has the same clients again.
+#[derive(Clone, Debug, Default)]
+pub struct Rows(HashMap<(u32, u32, u32), u32>);
+
+impl Rows {
+    fn of(&mut self, tables: &Tables, place: (u32, u32, u32)) -> Result<u32, SelectError> {
+        let next = self.0.len() as u32;
+        if let Some(row) = self.0.get(&place) {
+            return Ok(*row);
+        }
+        if next >= tables.room.buckets {
+            return Err(SelectError::NoRow(tables.room.buckets));
+        }
+        self.0.insert(place, next);
+        Ok(next)
+    }
+}
+
+/// The changes, in the order in which they are to be made, after which `vantage` answers for `service`
+/// with `selection`.
 ///
-/// With no site up, the sites stand in the order of the configuration: that is more than nothing.
-pub fn first_ranking(built: &mut Built, service: usize, ranking: &[usize]) {
-    let in_order: Vec<usize> = (0..built.sites[service].len()).collect();
-    let ranking = if ranking.is_empty() {
-        &in_order
-    } else {
-        ranking
-    };
-    let nodata = nodata(&built.tables, service);
-    let words = words(&built.sites[service], ranking, nodata);
-    let pages = built.tables.settings.pages_per_vantage;
-    for (kind, word) in [(KIND_A, words.v4), (KIND_AAAA, words.v6)] {
-        let (page, index) = ranking_place(pages, 0, service as u32, kind);
-        built.tables.rankings[page as usize * RANKING_PAGE + index as usize] = word;
+/// # Errors
+/// [`SelectError`]: nothing is to be changed then.
+pub fn select(
+    tables: &Tables,
+    slots: &mut Slots,
+    rows: &mut Rows,
+    service: &RankedService,
+    vantage: u32,
+    selection: &Selection,
+) -> Result<Vec<Change>, SelectError> {
+    let mut changes = Vec::new();
+    for kind in [KIND_A, KIND_AAAA] {
+        let word = match choice(service, selection, kind) {
+            Choice::None => service.nodata,
+            Choice::One(variants) => place(tables, slots, variants, &mut changes)?,
+            Choice::Weighted(shares) => {
+                let mut words = Vec::with_capacity(shares.len());
+                for (variants, weight) in shares {
+                    words.push((place(tables, slots, variants, &mut changes)?, weight));
+                }
+                let row = rows.of(tables, (vantage, service.group, kind))?;
+                let before = tables.buckets.get(row as usize);
+                match buckets::assign(&words, before.unwrap_or(&buckets::EMPTY)) {
+                    None => service.nodata,
+                    Some(words) => {
+                        if before != Some(&words) {
+                            let words = Box::new(words);
+                            changes.push(Change::SetBuckets { row, words });
+                        }
+                        AnswerRef::buckets(row)
+                    }
+                }
+            }
+        };
+        if tables.word(vantage, service.group, kind) != word {
+            let pages = tables.settings.pages_per_vantage;
+            let (page, index) = ranking_place(pages, vantage, service.group, kind);
+            changes.push(Change::SetRanking { page, index, word });
+        }
     }
+    Ok(changes)
+}
+
+fn place(
+    tables: &Tables,
+    slots: &mut Slots,
+    variants: Variants,
+    changes: &mut Vec<Change>,
+) -> Result<AnswerRef, NoSlot> {
+    let mut failed = None;
+    let word = variants.link(|answer| {
+        let placed = slots.place(tables, answer, changes);
+        placed.unwrap_or_else(|error| {
+            failed = Some(error);
+            AnswerRef::NONE
+        })
+    });
+    failed.map_or(Ok(word), Err)
+}
+
+/// What is answered for one family.
+enum Choice {
+    /// There is no address of the family.
+    None,
+    /// The same for all clients.
+    One(Variants),
+    /// By the client, with weights.
+    Weighted(Vec<(Variants, u32)>),
+}
+
+fn choice(service: &RankedService, selection: &Selection, kind: u32) -> Choice {
+    let address = |site: &usize| {
+        let site: &SiteAddresses = service.sites.get(*site)?;
+        match kind {
+            KIND_A => site.v4.map(|address: Ipv4Addr| IpAddr::V4(address)),
+            _ => site.v6.map(|address: Ipv6Addr| IpAddr::V6(address)),
+        }
+    };
+    let ready = |list: &[IpAddr]| ready::addresses(service.row, list, service.ttl);
+    match selection {
+        Selection::Best(sites) => {
+            let best: Vec<IpAddr> = sites.iter().find_map(address).into_iter().collect();
+            ready(&best).map_or(Choice::None, Choice::One)
+        }
+        Selection::List(sites) => {
+            let list: Vec<IpAddr> = sites.iter().filter_map(address).collect();
+            ready(&list).map_or(Choice::None, Choice::One)
+        }
+        Selection::Weighted(sites) => {
+            let shares: Vec<(Variants, u32)> = sites
+                .iter()
+                .filter(|(_, weight)| *weight > 0)
+                .filter_map(|(site, weight)| Some((ready(&[address(site)?])?, *weight)))
+                .collect();
+            match shares.as_slice() {
+                [] => Choice::None,
+                [(only, _)] => Choice::One(only.clone()),
+                _ => Choice::Weighted(shares),
+            }
+        }
+    }
+}
+
+/// Fills the address words of all services with sites before the tables are in service: at a DNS-LB
+/// those of its own vantage, at a DNS-B of each one.
+///
+/// `rankings` has the sites of a service that are up, best first. With none up, the sites stand in the
+/// order of the configuration: that is more than nothing.
+///
+/// # Errors
+/// [`SelectError`]: the tables have no room.
+pub fn first_ranking(
+    built: &mut Built,
+    rankings: &HashMap<usize, Vec<usize>>,
+) -> Result<(), SelectError> {
+    let vantages = if built.tables.settings.maps_v4 != 0 || built.tables.settings.maps_v6 != 0 {
+        built.tables.vantages.len() as u32
+    } else {
+        1
+    };
+    let mut rows = Rows::default();
+    for (index, service) in built.services.iter().enumerate() {
+        let Some(service) = service else { continue };
+        let up = rankings.get(&index).filter(|sites| !sites.is_empty());
+        let sites = up.cloned().unwrap_or_else(|| (0..service.sites.len()).collect());
+        let best = Selection::Best(sites);
+        for vantage in 0..vantages {
+            let tables = &built.tables;
+            let changes = select(tables, &mut built.slots, &mut rows, service, vantage, &best)?;
+            for change in &changes {
+                built.tables.apply(change);
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_best_site_of_each_family_is_named_and_a_dead_one_never() {
-        let reference = |slot| AnswerRef::new(slot, 1);
-        let nodata = reference(9);
-        let sites = [
-            SiteAnswers {
-                v4: Some(reference(0)),
-                v6: None,
-            },
-            SiteAnswers {
-                v4: Some(reference(1)),
-                v6: Some(reference(2)),
-            },
-        ];
-        let both = words(&sites, &[0, 1], nodata);
-        assert_eq!((both.v4, both.v6), (reference(0), reference(2)));
-        // The only site with IPv6 is down: no data, rather than its address.
-        let one = words(&sites, &[0], nodata);
-        assert_eq!((one.v4, one.v6), (reference(0), nodata));
-    }
-}
+mod tests;

@@ -67,7 +67,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let Served {
         tables,
-        sites,
+        held,
         data_path,
         counted_before,
         kernel_log,
@@ -75,7 +75,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let tables = Arc::new(RwLock::new(tables));
     tasks.read_kernel_log(kernel_log)?;
     let counters = tasks.answer(&config, &tables, sockets);
-    tasks.publish(&config, &tables, sites, data_path, events, {
+    tasks.publish(&config, &tables, held, data_path, events, {
         let counters = Arc::clone(&counters);
         move || counters.snapshot().plus(&counted_before)
     });

@@ -15,9 +15,9 @@ use crate::{
         read::{self, Pinned},
     },
     publish::{
-        DataPath, InMemory,
-        build::{self, Restored, SiteAnswers},
-        first_ranking,
+        DataPath, Held, InMemory,
+        build::{self, Restored},
+        first_ranking, monotonic_ns,
     },
     tables::Tables,
 };
@@ -29,8 +29,8 @@ pub type Rankings = HashMap<usize, Vec<usize>>;
 pub struct Served {
     /// The tables, as they were built.
     pub tables: Tables,
-    /// See [`build::Built::sites`].
-    pub sites: Vec<Vec<SiteAnswers>>,
+    /// What the publisher knows of them.
+    pub held: Held,
     /// Where changes go.
     pub data_path: Box<dyn DataPath>,
     /// What earlier runs answered by their sockets.
@@ -50,11 +50,15 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
             if attach::detach_all(&Pins::of(&config.node))? {
                 tracing::info!("the kernel program of an earlier run is detached");
             }
-            let (tables, sites) = tables(config, new_secret()?, &Restored::default(), rankings);
+            let restored = Restored {
+                now_ns: monotonic_ns(),
+                ..Restored::default()
+            };
+            let (tables, held) = tables(config, new_secret()?, &restored, rankings)?;
             tracing::info!("datapath userspace: all is answered by sockets");
             Ok(Served {
                 tables,
-                sites,
+                held,
                 data_path: Box::new(InMemory),
                 counted_before: Counters::default(),
                 kernel_log: None,
@@ -72,7 +76,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         Some(secret) => secret,
         None => new_secret()?,
     };
-    let (tables, sites) = tables(config, secret, &before.restored(), rankings);
+    let (tables, held) = tables(config, secret, &before.restored(), rankings)?;
     let (mut kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
         if is_first {
             pins.discard();
@@ -87,7 +91,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     }
     Ok(Served {
         tables,
-        sites,
+        held,
         data_path: Box::new(kernel),
         counted_before: before.user,
         kernel_log,
@@ -100,7 +104,7 @@ fn load_and_attach(
     pins: &Pins,
 ) -> Result<(Kernel, BTreeMap<String, Mode>), KernelError> {
     pins.prepare()?;
-    let mut kernel = Kernel::load(tables, &config.role, Some(pins))?;
+    let mut kernel = Kernel::load(tables, Some(pins))?;
     let modes = attach::attach(&mut kernel, pins, &config.node.interfaces)?;
     Ok((kernel, modes))
 }
@@ -110,13 +114,10 @@ fn tables(
     secret: Secret,
     restored: &Restored,
     rankings: &Rankings,
-) -> (Tables, Vec<Vec<SiteAnswers>>) {
-    let mut built = build::build(config, secret, restored);
-    for service in 0..built.sites.len() {
-        let ranking = rankings.get(&service).map_or(&[][..], Vec::as_slice);
-        first_ranking(&mut built, service, ranking);
-    }
-    (built.tables, built.sites)
+) -> anyhow::Result<(Tables, Held)> {
+    let mut built = build::build(config, secret, restored)?;
+    first_ranking(&mut built, rankings)?;
+    Ok(built.divide())
 }
 
 /// Keys of the name hash that nobody can know.

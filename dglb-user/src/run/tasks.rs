@@ -25,7 +25,7 @@ use crate::{
     listen::{self, Sockets, UserCounters},
     map_protocol::{self, Identity, NodeName},
     probe::{self, Report},
-    publish::{DataPath, Publisher, build::SiteAnswers},
+    publish::{DataPath, Held, Publisher},
     resolvers, status,
     tables::Tables,
 };
@@ -160,12 +160,12 @@ impl Tasks {
         &mut self,
         config: &Arc<Config>,
         tables: &Arc<RwLock<Tables>>,
-        sites: Vec<Vec<SiteAnswers>>,
+        held: Held,
         data_path: Box<dyn DataPath>,
         events: mpsc::Receiver<Event>,
         counted: impl Fn() -> Counters + Send + Sync + 'static,
     ) {
-        let publisher = Publisher::new(Arc::clone(config), Arc::clone(tables), sites, data_path);
+        let publisher = Publisher::new(Arc::clone(config), Arc::clone(tables), held, data_path);
         self.running
             .spawn(publisher.run(events, counted, self.stop.clone()));
     }

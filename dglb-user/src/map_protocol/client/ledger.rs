@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -19,9 +19,9 @@ pub(super) struct Ledger {
     /// Number of the last message.
     pub(super) last_sequence: u32,
     /// What the DNS-B may hold: announced once, the withdrawal not acknowledged.
-    held: BTreeSet<Ipv4Addr>,
+    held: BTreeSet<IpAddr>,
     /// What it acknowledged in this session.
-    confirmed: BTreeSet<Ipv4Addr>,
+    confirmed: BTreeSet<IpAddr>,
     /// The refusal that was logged last, to log each once.
     pub(super) logged_refusal: Option<String>,
 }
@@ -29,8 +29,8 @@ pub(super) struct Ledger {
 /// One message's worth of difference between what is wanted and what the DNS-B holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    Announce(BTreeSet<Ipv4Addr>),
-    Withdraw(BTreeSet<Ipv4Addr>),
+    Announce(BTreeSet<IpAddr>),
+    Withdraw(BTreeSet<IpAddr>),
 }
 
 impl Ledger {
@@ -54,7 +54,7 @@ impl Ledger {
     }
 
     /// The next message that brings the DNS-B nearer to `wanted`; the new first, then the gone.
-    pub(super) fn next_change(&self, wanted: &BTreeSet<Ipv4Addr>) -> Option<Change> {
+    pub(super) fn next_change(&self, wanted: &BTreeSet<IpAddr>) -> Option<Change> {
         let new: BTreeSet<_> = some_of(wanted.difference(&self.confirmed));
         if !new.is_empty() {
             return Some(Change::Announce(new));
@@ -94,7 +94,7 @@ impl Change {
     }
 }
 
-fn some_of<'a>(addresses: impl Iterator<Item = &'a Ipv4Addr>) -> BTreeSet<Ipv4Addr> {
+fn some_of<'a>(addresses: impl Iterator<Item = &'a IpAddr>) -> BTreeSet<IpAddr> {
     addresses.take(MAX_RESOLVERS).copied().collect()
 }
 
@@ -102,14 +102,14 @@ fn some_of<'a>(addresses: impl Iterator<Item = &'a Ipv4Addr>) -> BTreeSet<Ipv4Ad
 mod tests {
     use super::*;
 
-    fn set(last_octets: impl IntoIterator<Item = u32>) -> BTreeSet<Ipv4Addr> {
+    fn set(last_octets: impl IntoIterator<Item = u32>) -> BTreeSet<IpAddr> {
         last_octets
             .into_iter()
             .map(|n| Ipv4Addr::from(0x0A00_0000 + n))
             .collect()
     }
 
-    fn apply(ledger: &mut Ledger, wanted: &BTreeSet<Ipv4Addr>) -> Vec<Change> {
+    fn apply(ledger: &mut Ledger, wanted: &BTreeSet<IpAddr>) -> Vec<Change> {
         let mut changes = Vec::new();
         while let Some(change) = ledger.next_change(wanted) {
             ledger.sending(&change);

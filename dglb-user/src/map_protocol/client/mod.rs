@@ -11,7 +11,7 @@ mod tests;
 
 use std::{
     collections::BTreeSet,
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
@@ -46,10 +46,10 @@ impl Identity {
     /// # Errors
     /// The address is not unicast.
     pub fn new(node: NodeName, address: Ipv4Addr) -> Result<Self, WireError> {
-        if is_unicast(address) {
+        if is_unicast(address.into()) {
             Ok(Self { node, address })
         } else {
-            Err(WireError::NotUnicast(address))
+            Err(WireError::NotUnicast(address.into()))
         }
     }
 }
@@ -89,7 +89,7 @@ pub async fn run_client(
     dns_b: SocketAddr,
     identity: Identity,
     renew: Duration,
-    resolvers: watch::Receiver<Vec<Ipv4Addr>>,
+    resolvers: watch::Receiver<Vec<IpAddr>>,
     status: watch::Sender<Status>,
     stop: CancellationToken,
 ) {
@@ -127,7 +127,7 @@ struct Client {
     dns_b: SocketAddr,
     identity: Identity,
     renew: Duration,
-    resolvers: watch::Receiver<Vec<Ipv4Addr>>,
+    resolvers: watch::Receiver<Vec<IpAddr>>,
     status: watch::Sender<Status>,
     ledger: Ledger,
     /// As it was logged; the same again is not.
@@ -155,7 +155,7 @@ impl Client {
     }
 
     /// What the DNS-B should hold now.
-    fn wanted(&mut self) -> BTreeSet<Ipv4Addr> {
+    fn wanted(&mut self) -> BTreeSet<IpAddr> {
         let resolvers = self.resolvers.borrow_and_update();
         resolvers
             .iter()

@@ -1,6 +1,6 @@
 //! One connection to a DNS-B, from hello to its loss.
 
-use std::{collections::BTreeSet, convert::Infallible, io, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, io, net::IpAddr, time::Duration};
 
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -169,7 +169,7 @@ struct Session<'a, S> {
     dns_b: NodeName,
     /// Number of the DNS-B's last message.
     received: u32,
-    wanted: BTreeSet<Ipv4Addr>,
+    wanted: BTreeSet<IpAddr>,
     renew: Duration,
     answer_limit: Duration,
     /// At most one change and one renewal wait for an answer: no queue.
@@ -370,10 +370,10 @@ impl<S: Transport> Session<'_, S> {
 }
 
 /// The first and how many more.
-fn summary(resolvers: &BTreeSet<Ipv4Addr>) -> String {
+fn summary(resolvers: &BTreeSet<IpAddr>) -> String {
     let first = resolvers
         .first()
-        .map_or_else(String::new, Ipv4Addr::to_string);
+        .map_or_else(String::new, IpAddr::to_string);
     match resolvers.len().saturating_sub(1) {
         0 => first,
         more => format!("{first} and {more} more"),

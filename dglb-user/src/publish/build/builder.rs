@@ -1,0 +1,149 @@
+//! Tables that are being filled.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dglb_common::{
+    layout::{
+        AnswerRef, DnsLbValue, MAX_LABEL_COUNTS, NameRole, NameValue, NameWord, RANKING_PAGE, Secret,
+        VantageValue, ranking_place,
+    },
+    name,
+};
+
+use super::{BuildError, Built, RankedService, pages_per_vantage, settings};
+use crate::{
+    config::{Config, DnsLbNode},
+    name::OwnerName,
+    publish::slots::Slots,
+    ready::Variants,
+    tables::Tables,
+};
+
+/// The service of a name that is none.
+const NO_SERVICE: u32 = u32::MAX;
+
+/// Slots for answers that come while the node serves: lists of sites, and what weighted choices need.
+const SPARE_ANSWERS: u32 = 1024;
+/// Rows for weighted choices.
+const SPARE_ROWS: u32 = 1024;
+
+/// A name that is to stand in the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// What it is.
+    pub role: NameRole,
+    /// Flags beside [`NameWord::BELOW`], which the builder finds.
+    pub flags: u32,
+    /// Its group.
+    pub group: u32,
+    /// The service that it is the balanced name of.
+    pub service: Option<usize>,
+}
+
+/// Tables that are being filled.
+pub struct Builder {
+    pub tables: Tables,
+    pub slots: Slots,
+    names: BTreeMap<OwnerName, Entry>,
+    /// Words of the rankings, until it is known how many groups there are.
+    words: Vec<(u32, u32, u32, AnswerRef)>,
+}
+
+impl Builder {
+    pub fn new(config: &Config, secret: Secret) -> Self {
+        let tables = Tables {
+            settings: settings::of(config),
+            secret,
+            ..Tables::default()
+        };
+        Self {
+            tables,
+            slots: Slots::default(),
+            names: BTreeMap::new(),
+            words: Vec::new(),
+        }
+    }
+
+    /// Puts a name in; the first entry of a name stays.
+    pub fn name(&mut self, name: &OwnerName, entry: Entry) {
+        self.names.entry(name.clone()).or_insert(entry);
+    }
+
+    /// Adds a vantage, with its label. What it serves is the caller's to say.
+    pub fn vantage(&mut self, node: &DnsLbNode, value: VantageValue) {
+        let vantage = self.tables.vantages.len() as u32;
+        self.tables.vantages.push(value);
+        self.tables.dns_lbs.push(DnsLbValue {
+            label: node.label.wire(),
+            addr: node.address.octets(),
+            addr_v6: node.address_v6.map_or([0; 16], |address| address.octets()),
+        });
+        self.tables.labels.insert(node.label.wire(), vantage);
+    }
+
+    /// The reference to an answer, which is put into slots where no equal one is there.
+    pub fn answer(&mut self, answer: impl Into<Variants>) -> AnswerRef {
+        let answers = &mut self.tables.answers;
+        let slots = &mut self.slots;
+        answer.into().link(|answer| slots.intern(answers, answer))
+    }
+
+    pub fn rank(&mut self, vantage: u32, group: u32, kind: u32, word: AnswerRef) {
+        self.words.push((vantage, group, kind, word));
+    }
+
+    /// Ends it: `groups` were given out.
+    pub fn finish(
+        mut self,
+        groups: usize,
+        services: Vec<Option<RankedService>>,
+    ) -> Result<Built, BuildError> {
+        let vantages = self.tables.vantages.len();
+        let pages = pages_per_vantage(vantages, groups)?;
+        self.tables.settings.pages_per_vantage = pages as u32;
+        self.tables.rankings = vec![AnswerRef::NONE; vantages * pages * RANKING_PAGE];
+        for &(vantage, group, kind, word) in &self.words {
+            let (page, index) = ranking_place(pages as u32, vantage, group, kind);
+            self.tables.rankings[page as usize * RANKING_PAGE + index as usize] = word;
+        }
+        self.put_names();
+        self.tables.room.answers = self.tables.answers.len() as u32 + SPARE_ANSWERS;
+        self.tables.room.buckets = SPARE_ROWS;
+        Ok(Built {
+            tables: self.tables,
+            services,
+            slots: self.slots,
+        })
+    }
+
+    fn put_names(&mut self) {
+        let above: BTreeSet<OwnerName> = self
+            .names
+            .keys()
+            .flat_map(|name| std::iter::successors(name.parent(), OwnerName::parent))
+            .collect();
+        let mut label_counts = BTreeSet::new();
+        for (name, entry) in &self.names {
+            let below = if above.contains(name) {
+                NameWord::BELOW
+            } else {
+                0
+            };
+            let hash =
+                name::hash(&self.tables.secret, name.wire()).expect("an owner name is a name");
+            label_counts.insert(name.label_count() as u8);
+            self.tables.names.insert(
+                hash.key(),
+                NameValue {
+                    word: NameWord::new(entry.role, entry.flags | below, entry.group).0,
+                    service: entry.service.map_or(NO_SERVICE, |index| index as u32),
+                },
+            );
+        }
+        debug_assert!(label_counts.len() <= MAX_LABEL_COUNTS);
+        let places = self.tables.settings.label_counts.iter_mut();
+        for (place, count) in places.zip(&label_counts) {
+            *place = *count;
+        }
+    }
+}

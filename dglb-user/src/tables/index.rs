@@ -1,0 +1,1 @@
+//! The client index of IPv4.
