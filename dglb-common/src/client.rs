@@ -48,7 +48,11 @@ impl Client {
     /// The mask of the network that shares limit and bucket with this client.
     #[inline(always)]
     pub const fn network_mask(self) -> u64 {
-        if self.is_v6 != 0 { NETWORK_V6 } else { NETWORK_V4 }
+        if self.is_v6 != 0 {
+            NETWORK_V6
+        } else {
+            NETWORK_V4
+        }
     }
 
     /// Whether the client is in `prefix`, which is of its family.
@@ -61,7 +65,11 @@ impl Client {
     #[inline(always)]
     pub const fn hash(self, mask: u64, secret: &Secret) -> u64 {
         let network = self.word & mask;
-        let start = if self.is_v6 != 0 { secret.seed_b } else { secret.seed_a };
+        let start = if self.is_v6 != 0 {
+            secret.seed_b
+        } else {
+            secret.seed_a
+        };
         let hash = (network ^ start).wrapping_mul(secret.multiplier_b) ^ mask;
         (hash ^ hash >> 32).wrapping_mul(secret.multiplier_a)
     }

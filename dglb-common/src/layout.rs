@@ -269,32 +269,32 @@ pub struct ResolverValue {
     pub seen: u64,
 }
 
-/// Value of `prefixes_v4` and `prefixes_v6` (LPM tries), read as one word. The entry for /0 is always
-/// there.
-#[repr(C, align(8))]
+/// Value of `prefixes_v4` and `prefixes_v6`, read as one word. The entry for /0 is always there.
+///
+/// It needs no check of the key: a trie's node is replaced, never changed, and freed when no reader can
+/// have it any more (`lpm_trie.c`: kfree_rcu, since kernel 6.13 bpf_mem_cache_free_rcu). Four octets: a
+/// node's value stands behind a key of four, aligned to as many.
+#[repr(C, align(4))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefixValue {
     /// The vantage of clients in the prefix.
     pub vantage: u16,
-    /// Length of the prefix, to take the network out of an address.
-    pub len: u8,
-    /// Scope of an answer that is chosen by this entry (RFC 7871 §7.2.1): the longest prefix in this
-    /// one, so that the scope never covers a more specific entry.
+    /// Scope of an answer that is chosen by this entry (RFC 7871 §7.2.1): the length of the longest
+    /// prefix in this one, so that the scope never covers a more specific entry; else its own.
     pub scope: u8,
-    /// [`client_check`] of the network's word.
-    pub check: u32,
+    /// Not used.
+    pub reserved: u8,
 }
 
 impl PrefixValue {
     /// The value as it is read: one word.
     #[inline(always)]
-    pub const fn from_word(word: u64) -> Self {
-        let [v0, v1, len, scope, c0, c1, c2, c3] = word.to_ne_bytes();
+    pub const fn from_word(word: u32) -> Self {
+        let [v0, v1, scope, reserved] = word.to_ne_bytes();
         Self {
             vantage: u16::from_ne_bytes([v0, v1]),
-            len,
             scope,
-            check: u32::from_ne_bytes([c0, c1, c2, c3]),
+            reserved,
         }
     }
 }
@@ -667,7 +667,7 @@ const _: () = {
     );
     assert!(size_of::<NameSlot>() == 24);
     assert!(size_of::<ResolverValue>() == 24);
-    assert!(size_of::<PrefixValue>() == 8);
+    assert!(size_of::<PrefixValue>() == 4);
     assert!(size_of::<LabelValue>() == 8);
     assert!(size_of::<VantageValue>() == 8);
     assert!(size_of::<DnsLbValue>() == 36);

@@ -5,6 +5,7 @@
 //! the rows and reasons that are counted, [`mod@bench`] the benchmark's own tables. All of it is pure logic and plain data: `no_std`, no
 //! allocation, so that host tests and property tests reach what runs in the kernel.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 
 pub mod bench;
 pub mod checksum;
@@ -13,4 +14,5 @@ pub mod counters;
 pub mod layout;
 pub mod name;
 pub mod name_index;
+pub mod packet;
 pub mod query;

@@ -29,6 +29,35 @@ pub const fn fold_case(word: u64) -> u64 {
     word | (capital >> 2)
 }
 
+/// Whether 16 octets, in two words as they stand in memory, case folded, are a label of the reserved
+/// form: the length octet, `lb`, and 13 characters of base32hex (RFC 4648 §7).
+#[inline(always)]
+pub const fn is_label_form(first: u64, second: u64) -> bool {
+    let (first, second) = (first.to_le(), second.to_le());
+    let head = first & 0xff_ffff;
+    // The characters behind the head, with harmless ones in its place.
+    let rest = first & !0xff_ffff | 0x30_3030;
+    head == u64::from_le_bytes([15, b'l', b'b', 0, 0, 0, 0, 0])
+        && is_base32hex(rest)
+        && is_base32hex(second)
+}
+
+/// Whether all eight octets are characters of base32hex, small letters: 0 to 9 and a to v.
+#[inline(always)]
+const fn is_base32hex(word: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    if word & HIGH != 0 {
+        return false;
+    }
+    // The high bit of an octet is set where it is at least the character.
+    let from_0 = word + (0x80 - b'0' as u64) * EACH;
+    let after_9 = word + (0x80 - b'9' as u64 - 1) * EACH;
+    let from_a = word + (0x80 - b'a' as u64) * EACH;
+    let after_v = word + (0x80 - b'v' as u64 - 1) * EACH;
+    (from_0 & !after_9 | from_a & !after_v) & HIGH == HIGH
+}
+
 /// A hash that is being taken, or after [`NameHash::finish`] a name's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameHash {
@@ -133,6 +162,26 @@ mod tests {
         fn folding_is_that_of_ascii(octets in any::<[u8; 8]>()) {
             let folded = fold_case(u64::from_le_bytes(octets)).to_le_bytes();
             prop_assert_eq!(folded, octets.map(|octet| octet.to_ascii_lowercase()));
+        }
+
+        #[test]
+        fn the_label_form_is_that_of_its_octets(
+            characters in "[0-9a-wA-V@`:/]{13}", head in prop::sample::select(vec![
+                [15, b'l', b'b'], [15, b'L', b'B'], [14, b'l', b'b'], [15, b'l', b'c'], [143, b'l', b'b'],
+            ]), odd in prop::option::of((3_usize..16, any::<u8>())),
+        ) {
+            let mut octets = [0; 16];
+            octets[..3].copy_from_slice(&head);
+            octets[3..].copy_from_slice(characters.as_bytes());
+            if let Some((at, octet)) = odd {
+                octets[at] = octet;
+            }
+            let small = octets.map(|octet| octet.to_ascii_lowercase());
+            let expected = small[..3] == [15, b'l', b'b']
+                && small[3..].iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'v'));
+            let (words, _) = octets.as_chunks::<8>();
+            let [first, second] = [words[0], words[1]].map(|word| fold_case(u64::from_ne_bytes(word)));
+            prop_assert_eq!(is_label_form(first, second), expected);
         }
 
         #[test]

@@ -3,18 +3,17 @@
 //! All are written by user space and read here, but for `counters`, `limits` and `scratch`.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray},
     macros::btf_map,
 };
 use dglb_common::{
     counters::Counters,
     layout::{
-        Answer, DnsLbValue, LIMIT_BUCKETS, LabelKey, LabelValue, NameSlot, RANKING_PAGE,
-        ResolverKey, ResolverValue, Secret, Settings, VantageValue,
+        Answer, BucketRow, DnsLbValue, LIMIT_BUCKETS, LabelKey, LabelValue, NameSlot, PrefixValue,
+        RANKING_PAGE, ResolverKeyV4, ResolverKeyV6, ResolverValue, Secret, Settings, VantageValue,
     },
+    packet::Scratch,
 };
-
-use crate::scratch::Scratch;
 
 /// What is fixed while this program serves.
 #[btf_map(name = "settings")]
@@ -40,11 +39,32 @@ pub static DISPLACEMENTS: Array<u64, 1> = Array::new();
 #[btf_map(name = "labels")]
 pub static LABELS: HashMap<LabelKey, LabelValue, 1> = HashMap::new();
 
-/// Resolver → vantage and DNS-LB: the mapping table (L).
+/// Resolver → vantage and DNS-LB: the mapping table (L). For people, the daemon's next start and
+/// `dglb verify`: this program reads `client_chunks`, which follows from it and from `prefixes_v4`.
 #[btf_map(name = "resolvers_v4")]
-pub static RESOLVERS_V4: HashMap<ResolverKey, ResolverValue, 1> = HashMap::new();
+pub static RESOLVERS_V4: HashMap<ResolverKeyV4, ResolverValue, 1> = HashMap::new();
 
-/// Vantage → state, and who serves for it (L).
+/// A resolver's /64 → vantage and DNS-LB (L).
+#[btf_map(name = "resolvers_v6")]
+pub static RESOLVERS_V6: HashMap<ResolverKeyV6, ResolverValue, 1> = HashMap::new();
+
+/// Prefix → vantage and scope (L); read here for Client Subnet.
+#[btf_map(name = "prefixes_v4")]
+pub static PREFIXES_V4: LpmTrie<[u8; 4], PrefixValue, 1> = LpmTrie::new();
+
+/// Prefix of at most 64 bits → vantage and scope (L).
+#[btf_map(name = "prefixes_v6")]
+pub static PREFIXES_V6: LpmTrie<[u8; 16], PrefixValue, 1> = LpmTrie::new();
+
+/// First bits of an IPv4 address → vantage, or where its run is: a `ChunkWord` (L).
+#[btf_map(name = "client_chunks")]
+pub static CLIENT_CHUNKS: Array<u64, 1> = Array::new();
+
+/// Runs of the client index, two `RunEntry` in each element (L).
+#[btf_map(name = "client_runs")]
+pub static CLIENT_RUNS: Array<u64, 1> = Array::new();
+
+/// Vantage → who serves for it, and until when (L).
 #[btf_map(name = "vantages")]
 pub static VANTAGES: Array<VantageValue, 1> = Array::new();
 
@@ -56,6 +76,10 @@ pub static DNS_LBS: Array<DnsLbValue, 1> = Array::new();
 #[btf_map(name = "rankings")]
 pub static RANKINGS: ArrayOfMaps<Array<u64, RANKING_PAGE>, 1> = ArrayOfMaps::new();
 
+/// Row → the words that clients share among them, each an `AnswerRef` (L).
+#[btf_map(name = "buckets")]
+pub static ROWS: Array<BucketRow, 1> = Array::new();
+
 /// Slot → ready resource records (L).
 #[btf_map(name = "answers")]
 pub static ANSWERS: Array<Answer, 1> = Array::new();
@@ -64,7 +88,7 @@ pub static ANSWERS: Array<Answer, 1> = Array::new();
 #[btf_map(name = "counters")]
 pub static COUNTERS_MAP: PerCpuArray<Counters, 1> = PerCpuArray::new();
 
-/// Keyed hash of a source's /24 or longer prefix → when its bucket is full again, nanoseconds; written
+/// Keyed hash of a source's /24, /56 or longer prefix → when its bucket is full again, nanoseconds; written
 /// here only; kept over restarts.
 #[btf_map(name = "limits")]
 pub static LIMITS: PerCpuArray<u64, LIMIT_BUCKETS> = PerCpuArray::new();

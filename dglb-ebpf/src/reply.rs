@@ -15,24 +15,115 @@ use aya_ebpf::{
 };
 use dglb_common::{
     checksum,
-    layout::{Answer, MAX_ANSWER_OCTETS, MAX_POINTERS},
-    query::{OUR_PAYLOAD_SIZE, TYPE_OPT},
+    counters::Counter,
+    layout::{Answer, AnswerRef, MAX_ANSWER_OCTETS, MAX_POINTERS, MAX_VARIANTS, Settings},
+    packet::{
+        Datagram, Edns, Frame, IPV4_TO_DNS, IPV6_TO_DNS, NAME, OPT_OCTETS, Question, SUBNET_HEAD,
+        Scratch, bind,
+    },
+    query::{MAX_AMPLIFICATION, OUR_PAYLOAD_SIZE, TYPE_OPT},
 };
-use network_types::{eth::EtherType, ip::Ipv4Hdr};
+use network_types::{
+    ip::{IpProto, Ipv4Hdr, Ipv6Hdr},
+    udp::UdpHdr,
+};
 
-use crate::{
-    edns::{Edns, OPT_OCTETS},
-    frame::{DNS, Frame, Headers, IP, NAME, UDP, UDP_PROTOCOL, bind},
-    lookup::Found,
-    outcome::Outcome,
-    question::Question,
-};
+use crate::{answer, maps::ANSWERS, rankings, rows::Found};
 
 /// Hop limit of replies (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;
+/// Octets that a frame grows by at most: records, and OPT with Client Subnet.
+const MAX_GROWTH: usize = MAX_ANSWER_OCTETS + OPT_OCTETS + 24;
 
-/// Octets that a frame grows by at most: records and OPT.
-const MAX_GROWTH: usize = MAX_ANSWER_OCTETS + OPT_OCTETS;
+/// What is answered. Whole words, for the reason that [`Datagram`] gives.
+pub struct Reply {
+    /// The records.
+    answer: &'static Answer,
+    /// Octets of them: all or none.
+    len: usize,
+    /// Octets of the question's name in front of the name that they belong to.
+    prefix: usize,
+    /// Client Subnet's scope.
+    scope: u64,
+    /// What it counts as.
+    row: u32,
+    /// AA and TC as they stand in the header, and RCODE behind them.
+    bits: u32,
+}
+
+/// TC in [`Reply::bits`] (RFC 1035 §4.1.1).
+const TRUNCATED: u32 = 0x02;
+
+impl Reply {
+    /// TC and nothing else.
+    #[inline(always)]
+    pub fn stub() -> Result<Self, Counter> {
+        Ok(Self {
+            answer: ANSWERS.get(0).ok_or(Counter::DroppedLimited)?,
+            len: 0,
+            prefix: 0,
+            scope: 0,
+            row: Counter::Limited as u32,
+            bits: TRUNCATED,
+        })
+    }
+
+    /// The largest variant that the client takes and that is not too much more than what was asked; TC
+    /// and no records where even the smallest one is.
+    #[inline(always)]
+    pub fn fitting(
+        datagram: &Datagram,
+        question: &Question,
+        edns: &Edns,
+        found: &Found,
+    ) -> Result<Self, Counter> {
+        let fixed = NAME + question.octets() + edns.reply_octets();
+        let asked = datagram.to_dns + datagram.message;
+        let most = asked * MAX_AMPLIFICATION - datagram.to_dns;
+        let most = if edns.payload < most {
+            edns.payload
+        } else {
+            most
+        };
+        let mut answer = found.answer;
+        for _ in 0..MAX_VARIANTS {
+            if fixed + usize::from(answer.len) <= most {
+                return Ok(Self::of(answer, found));
+            }
+            let smaller = AnswerRef(answer.smaller);
+            if !smaller.is_ready() {
+                break;
+            }
+            answer = rankings::answer(smaller)?;
+        }
+        Ok(Self {
+            len: 0,
+            scope: 0,
+            row: Counter::Truncated as u32,
+            bits: bits(answer) | TRUNCATED,
+            ..Self::of(answer, found)
+        })
+    }
+
+    #[inline(always)]
+    fn of(answer: &'static Answer, found: &Found) -> Self {
+        Self {
+            answer,
+            // Bound, or LLVM reads it again where the verifier no longer knows its limits.
+            len: bind(usize::from(answer.len)),
+            prefix: found.prefix,
+            scope: u64::from(found.scope),
+            row: answer.row,
+            bits: bits(answer),
+        }
+    }
+}
+
+#[inline(always)]
+fn bits(answer: &Answer) -> u32 {
+    let authoritative = if answer.authoritative != 0 { 0x04 } else { 0 };
+    authoritative | u32::from(answer.rcode & 0x0f) << 8
+}
 
 /// What of the query is needed once its place has been overwritten. Whole words as they stand in the
 /// frame: arrays of octets would be kept and written octet by octet.
@@ -41,8 +132,14 @@ struct Saved {
     ethernet_0: u64,
     /// The other four octets of the source's.
     ethernet_8: u32,
+    /// EtherType and VLAN tags, and what is behind them.
+    ethernet_12: u64,
+    /// The last two octets of two VLAN tags with the EtherType.
+    ethernet_20: u16,
     /// IPv4 source and destination address.
-    addresses: u64,
+    v4: u64,
+    /// IPv6 source and destination address.
+    v6: [u64; 4],
     /// UDP source and destination port.
     ports: u32,
     /// ID and flags.
@@ -55,68 +152,86 @@ struct Saved {
 #[inline(always)]
 pub fn compose(
     ctx: &XdpContext,
-    frame: Frame,
-    headers: &Headers,
+    datagram: &Datagram,
     question: &Question,
     edns: &Edns,
-    found: &Found,
-) -> Result<u32, Outcome> {
-    let answer = found.answer;
-    // Bound, or LLVM reads it again where the verifier no longer knows its limits.
-    let len = bind(usize::from(answer.len));
-    if !(8..=MAX_ANSWER_OCTETS).contains(&len) {
-        return Err(Outcome::Table);
+    settings: &Settings,
+    scratch: &Scratch,
+    reply: &Reply,
+) -> Result<u32, Counter> {
+    if reply.len > MAX_ANSWER_OCTETS || reply.row > Counter::Limited as u32 {
+        return Err(Counter::PassedTable);
     }
-    let records = NAME + question.octets();
-    let end = records + len + if edns.present != 0 { OPT_OCTETS } else { 0 };
-    if end - DNS > edns.payload {
-        return Err(Outcome::Size);
-    }
-    let saved = save(&frame, question).ok_or(Outcome::Form)?;
-    let (frame, moved) = resize(ctx, frame, headers.message_end, end)?;
+    let frame = answer::frame(ctx);
+    let saved = save(&frame, datagram, question).ok_or(Counter::PassedForm)?;
+    let end = NAME + question.octets() + reply.len + edns.reply_octets();
+    let moved = resize(ctx, frame.len(), datagram, end)?;
     // From here on the frame is ours: what follows fails only where the verifier cannot know that
     // the frame has `end` octets.
-    write(&frame, &saved, question, edns, found, len, moved)
-        .map(|()| answer.row)
-        .ok_or(Outcome::Room)
+    let frame = answer::frame(ctx);
+    let message = Message {
+        dns: frame.skip(datagram.dns()),
+        saved: &saved,
+        question,
+        edns,
+        scratch,
+        reply,
+        moved,
+    };
+    let sum = message
+        .write(settings.recursion_available)
+        .ok_or(Counter::PassedRoom)?;
+    write_headers(&frame, datagram, &saved, end + UdpHdr::LEN, sum)
+        .map(|()| reply.row)
+        .ok_or(Counter::PassedRoom)
 }
 
 #[inline(always)]
-fn save(frame: &Frame, question: &Question) -> Option<Saved> {
+fn save(frame: &Frame<'_>, datagram: &Datagram, question: &Question) -> Option<Saved> {
+    let ip = frame.skip(datagram.ip);
+    let dns = frame.skip(datagram.dns());
+    let (v4, v6, ports) = if datagram.client.is_v6 != 0 {
+        (0, ip.read(8)?, ip.read(Ipv6Hdr::LEN)?)
+    } else {
+        (ip.read(12)?, [0; 4], ip.read(Ipv4Hdr::LEN)?)
+    };
     Some(Saved {
         ethernet_0: frame.read(0)?,
         ethernet_8: frame.read(8)?,
-        addresses: frame.read(IP + 12)?,
-        ports: frame.read(UDP)?,
-        dns: frame.read(DNS)?,
-        question_end: frame.read(NAME - 8 + question.octets())?,
+        ethernet_12: frame.read(12)?,
+        ethernet_20: frame.read(20)?,
+        v4,
+        v6,
+        ports,
+        dns: dns.read(0)?,
+        question_end: dns.read(NAME - 8 + question.octets())?,
     })
 }
 
-/// Gives the frame `end` octets; also gives by how many octets its content has moved back, because
-/// they were made in front. The old frame's pointers are void after that.
+/// Makes room for a message of `end` octets; gives by how many octets what was in the frame has moved
+/// back, because they were made in front. The old frame's pointers are void after that.
 #[inline(always)]
 fn resize(
     ctx: &XdpContext,
-    frame: Frame,
-    message_end: usize,
+    frame_len: usize,
+    datagram: &Datagram,
     end: usize,
-) -> Result<(Frame, usize), Outcome> {
-    let growth = end as i32 - message_end as i32;
+) -> Result<usize, Counter> {
+    let growth = end as i32 - datagram.message as i32;
     let mut moved = 0;
     if growth > 0 && adjust_head(ctx, -growth) {
         moved = growth;
     }
     // Padding behind the datagram is cut; a driver without room in front grows the tail.
-    let rest = end as i32 - frame.len() as i32 - moved;
+    let rest = (datagram.dns() + end) as i32 - frame_len as i32 - moved;
     if rest != 0 && !adjust_tail(ctx, rest) {
         // Nothing has been written: the frame is what it was.
         if moved != 0 {
             adjust_head(ctx, moved);
         }
-        return Err(Outcome::Room);
+        return Err(Counter::PassedRoom);
     }
-    Ok((Frame::of(ctx), moved as usize))
+    Ok(moved as usize)
 }
 
 #[inline(always)]
@@ -131,38 +246,204 @@ fn adjust_tail(ctx: &XdpContext, delta: i32) -> bool {
     unsafe { bpf_xdp_adjust_tail(ctx.as_ptr().cast(), delta) == 0 }
 }
 
-#[inline(always)]
-fn write(
-    frame: &Frame,
-    saved: &Saved,
-    question: &Question,
-    edns: &Edns,
-    found: &Found,
-    len: usize,
+/// The DNS message of the reply.
+struct Message<'a> {
+    /// The frame from the DNS header on.
+    dns: Frame<'a>,
+    saved: &'a Saved,
+    question: &'a Question,
+    edns: &'a Edns,
+    scratch: &'a Scratch,
+    reply: &'a Reply,
+    /// Octets that the query's content has moved back by.
     moved: usize,
-) -> Option<()> {
-    let answer = found.answer;
-    let records = NAME + question.octets();
-    let mut sum = move_question(frame, saved, question, moved)?;
-    copy_records(frame, records, answer, len)?;
-    // The question begins at an even offset of the datagram; so do the records unless its length
-    // is odd.
-    let odd = question.octets() & 1 != 0;
-    let mut records_sum = u64::from(answer.sum);
-    if found.prefix != 0 {
-        records_sum += move_pointers(frame, records, answer, found.prefix as u16)?;
+}
+
+impl Message<'_> {
+    /// Writes it, and gives its sum.
+    #[inline(always)]
+    fn write(&self, recursion_available: u32) -> Option<u64> {
+        let mut sum = self.move_question()?;
+        if self.reply.len != 0 {
+            // The question begins at an even offset of the datagram; so do the records unless its
+            // length is odd.
+            let records = self.write_records()?;
+            let odd = self.question.octets() & 1 != 0;
+            sum += u64::from(at_parity(checksum::fold(records), odd));
+        }
+        if self.edns.present != 0 {
+            sum += self.write_opt()?;
+        }
+        Some(sum + self.write_header(recursion_available)?)
     }
-    sum += u64::from(at_parity(checksum::fold(records_sum), odd));
-    let mut end = records + len;
-    if edns.present != 0 {
-        let odd = (question.octets() + len) & 1 != 0;
-        sum += write_opt(frame, end, edns, odd)?;
-        end += OPT_OCTETS;
+
+    /// Moves the question to its place behind the DNS header and gives its sum.
+    ///
+    /// The place is in front of where it was, so that words can be copied from the first to the last;
+    /// the last one overlaps the one before it, and was read before anything moved.
+    #[inline(always)]
+    fn move_question(&self) -> Option<u64> {
+        let octets = self.question.octets();
+        let moved = bind(self.moved);
+        if moved > MAX_GROWTH {
+            return None;
+        }
+        let mut sum = 0;
+        // At most 259 octets: 32 whole words.
+        for word in 0..32 {
+            let at = word * 8;
+            if at + 8 > octets {
+                break;
+            }
+            let value = self.dns.read::<u64>(NAME + at + moved)?;
+            self.dns.write(NAME + at, value)?;
+            sum = checksum::add_word(sum, value);
+        }
+        self.dns.write(NAME - 8 + octets, self.saved.question_end)?;
+        let rest = octets & 7;
+        if rest != 0 {
+            // The first of the 8 octets were added already.
+            sum = checksum::add_word(sum, self.saved.question_end >> ((8 - rest) * 8));
+        }
+        Some(sum)
     }
-    let datagram = (end - UDP) as u16;
-    sum += write_dns_header(frame, saved, edns, answer)?;
-    sum += write_ethernet_and_ip(frame, saved, datagram)?;
-    write_udp(frame, saved, datagram, sum)
+
+    /// Copies the records, moves their pointers, and gives their sum as at an even offset.
+    #[inline(always)]
+    fn write_records(&self) -> Option<u64> {
+        let answer = self.reply.answer;
+        let records = NAME + self.question.octets();
+        let len = self.reply.len;
+        // In words of 8 octets; the last word overlaps the one before it.
+        for word in 0..MAX_ANSWER_OCTETS / 8 {
+            let at = word * 8;
+            if at + 8 > len {
+                break;
+            }
+            self.dns
+                .write::<u64>(records + at, read_octets(answer, at))?;
+        }
+        let last = len.wrapping_sub(8) & (MAX_ANSWER_OCTETS - 1);
+        self.dns
+            .write::<u64>(records + last, read_octets(answer, last))?;
+        let (base, all) = (
+            usize::from(answer.base_pointers),
+            usize::from(answer.base_pointers) + usize::from(answer.record_pointers),
+        );
+        let mut sum = u64::from(answer.sum);
+        // Those to the base stand first, and need no move where the base is the question.
+        let first = if self.reply.prefix == 0 { base } else { 0 };
+        for index in 0..MAX_POINTERS {
+            let index = first + index;
+            if index >= all || index >= MAX_POINTERS {
+                break;
+            }
+            let moved = if index < base {
+                self.reply.prefix
+            } else {
+                self.question.octets()
+            };
+            sum += self.move_pointer(records, answer.pointers[index], moved as u16)?;
+        }
+        Some(sum)
+    }
+
+    /// Adds to a pointer of the records; gives what that adds to their sum.
+    #[inline(always)]
+    fn move_pointer(&self, records: usize, at: u16, moved: u16) -> Option<u64> {
+        let at = usize::from(at) & (MAX_ANSWER_OCTETS - 1);
+        let pointer = u16::from_be(self.dns.read::<u16>(records + at)?);
+        self.dns
+            .write(records + at, pointer.wrapping_add(moved).to_be())?;
+        Some(u64::from(at_parity(moved.to_be(), at & 1 != 0)))
+    }
+
+    /// Writes our OPT (RFC 6891 §6.1.2, §6.1.3) with Client Subnet where it was asked with; gives its sum.
+    #[inline(always)]
+    fn write_opt(&self) -> Option<u64> {
+        let at = self.question.octets() + self.reply.len;
+        let subnet = self.edns.subnet;
+        let [type_0, type_1] = TYPE_OPT.to_be_bytes();
+        let [size_0, size_1] = OUR_PAYLOAD_SIZE.to_be_bytes();
+        let dnssec_ok = self.edns.dnssec_ok as u8;
+        let record: [u8; OPT_OCTETS] = [
+            0,
+            type_0,
+            type_1,
+            size_0,
+            size_1,
+            0,
+            0,
+            dnssec_ok,
+            0,
+            0,
+            subnet as u8,
+        ];
+        self.dns.write(NAME + at, record)?;
+        let words = [
+            [0, type_0],
+            [type_1, size_0],
+            [size_1, 0],
+            [0, dnssec_ok],
+            [subnet as u8, 0],
+        ];
+        let mut sum = 0;
+        for word in words {
+            sum += u64::from(u16::from_ne_bytes(word));
+        }
+        let mut sum = u64::from(at_parity(checksum::fold(sum), at & 1 != 0));
+        if subnet != 0 {
+            sum += self.write_subnet(at + OPT_OCTETS)?;
+        }
+        Some(sum)
+    }
+
+    /// Writes Client Subnet (RFC 7871 §6) at `at` behind the header, and gives its sum.
+    #[inline(always)]
+    fn write_subnet(&self, at: usize) -> Option<u64> {
+        let [head, first, second] = self.scratch.subnet;
+        let head = (head.to_le() | self.reply.scope << 56).to_le();
+        self.dns.write(NAME + at, head)?;
+        let octets = self.edns.subnet;
+        for index in 0..16 {
+            if SUBNET_HEAD + index >= octets {
+                break;
+            }
+            let octet = self.scratch.subnet_octet(index);
+            self.dns.write(NAME + at + SUBNET_HEAD + index, octet)?;
+        }
+        // What is behind the address is zero, and adds nothing.
+        let sum = checksum::add_word(0, head);
+        let sum = checksum::add_word(checksum::add_word(sum, first), second);
+        Some(u64::from(at_parity(checksum::fold(sum), at & 1 != 0)))
+    }
+
+    /// Writes the DNS header and gives its sum.
+    #[inline(always)]
+    fn write_header(&self, recursion_available: u32) -> Option<u64> {
+        let [id_0, id_1, flags_0, flags_1] = self.saved.dns.to_ne_bytes();
+        let bits = self.reply.bits;
+        let ra = if recursion_available != 0 { 0x80 } else { 0 };
+        // QR, AA and TC as the reply says, RD copied; RA, CD copied, RCODE.
+        let flags = [
+            0x80 | bits as u8 | (flags_0 & 0x01),
+            ra | (flags_1 & 0x10) | (bits >> 8) as u8,
+        ];
+        let answer = self.reply.answer;
+        let counts = if self.reply.len == 0 {
+            [0; 3]
+        } else {
+            [answer.answers, answer.authorities, answer.additionals]
+        };
+        let additionals = counts[2] + self.edns.present as u8;
+        let words = [
+            u32::from_ne_bytes([id_0, id_1, flags[0], flags[1]]),
+            u32::from_ne_bytes([0, 1, 0, counts[0]]),
+            u32::from_ne_bytes([0, counts[1], 0, additionals]),
+        ];
+        self.dns.write(0, words)?;
+        Some(words.into_iter().map(u64::from).sum())
+    }
 }
 
 #[inline(always)]
@@ -172,20 +453,6 @@ fn at_parity(sum: u16, odd: bool) -> u16 {
     } else {
         sum
     }
-}
-
-/// Copies the records in words of 8 octets; the last word overlaps the one before it.
-#[inline(always)]
-fn copy_records(frame: &Frame, records: usize, answer: &Answer, len: usize) -> Option<()> {
-    for word in 0..MAX_ANSWER_OCTETS / 8 {
-        let at = word * 8;
-        if at + 8 > len {
-            break;
-        }
-        frame.write::<u64>(records + at, read_octets(answer, at))?;
-    }
-    let last = (len - 8) & (MAX_ANSWER_OCTETS - 1);
-    frame.write::<u64>(records + last, read_octets(answer, last))
 }
 
 /// 8 octets of the records; `at` is below [`MAX_ANSWER_OCTETS`].
@@ -198,108 +465,15 @@ fn read_octets(answer: &Answer, at: usize) -> u64 {
     unsafe { pointer.cast::<u64>().read_unaligned() }
 }
 
-/// Adds `prefix` to each pointer of the records; gives what that adds to their sum.
+/// Writes Ethernet, IP and UDP header; `octets` are those of the datagram, `sum` is the message's.
 #[inline(always)]
-fn move_pointers(frame: &Frame, records: usize, answer: &Answer, prefix: u16) -> Option<u64> {
-    let mut added = 0;
-    for index in 0..MAX_POINTERS {
-        if index >= usize::from(answer.pointer_count) {
-            break;
-        }
-        let at = usize::from(answer.pointers[index]) & (MAX_ANSWER_OCTETS - 1);
-        let pointer = u16::from_be_bytes(frame.read::<[u8; 2]>(records + at)?);
-        frame.write(records + at, pointer.wrapping_add(prefix).to_be_bytes())?;
-        added += u64::from(at_parity(prefix.to_be(), at & 1 != 0));
-    }
-    Some(added)
-}
-
-/// Moves the question to its place behind the DNS header and gives its sum.
-///
-/// The place is in front of where it was, so that words can be copied from the first to the last; the
-/// last one overlaps the one before it, and was read before anything moved.
-#[inline(always)]
-fn move_question(frame: &Frame, saved: &Saved, question: &Question, moved: usize) -> Option<u64> {
-    let octets = question.octets();
-    let moved = bind(moved);
-    if moved > MAX_GROWTH {
-        return None;
-    }
-    let mut sum = 0;
-    // At most 259 octets: 32 whole words.
-    for word in 0..32 {
-        let at = word * 8;
-        if at + 8 > octets {
-            break;
-        }
-        let value = frame.read::<u64>(NAME + at + moved)?;
-        frame.write(NAME + at, value)?;
-        sum = checksum::add_word(sum, value);
-    }
-    frame.write(NAME - 8 + octets, saved.question_end)?;
-    let rest = octets & 7;
-    if rest != 0 {
-        // The first of the 8 octets were added already.
-        sum = checksum::add_word(sum, saved.question_end >> ((8 - rest) * 8));
-    }
-    Some(sum)
-}
-
-/// Writes our OPT (RFC 6891 §6.1.2, §6.1.3) and gives its sum at its place.
-#[inline(always)]
-fn write_opt(frame: &Frame, at: usize, edns: &Edns, odd: bool) -> Option<u64> {
-    let [type_0, type_1] = TYPE_OPT.to_be_bytes();
-    let [size_0, size_1] = OUR_PAYLOAD_SIZE.to_be_bytes();
-    let record: [u8; OPT_OCTETS] = [
-        0,
-        type_0,
-        type_1,
-        size_0,
-        size_1,
-        0,
-        0,
-        edns.dnssec_ok as u8,
-        0,
-        0,
-        0,
-    ];
-    frame.write(at, record)?;
-    let words = [
-        [0, type_0],
-        [type_1, size_0],
-        [size_1, 0],
-        [0, edns.dnssec_ok as u8],
-    ];
-    let mut sum = 0;
-    for word in words {
-        sum += u64::from(u16::from_ne_bytes(word));
-    }
-    Some(u64::from(at_parity(checksum::fold(sum), odd)))
-}
-
-/// Writes the DNS header and gives its sum.
-#[inline(always)]
-fn write_dns_header(frame: &Frame, saved: &Saved, edns: &Edns, answer: &Answer) -> Option<u64> {
-    let authoritative = if answer.authoritative != 0 { 0x04 } else { 0 };
-    let [id_0, id_1, flags_0, flags_1] = saved.dns.to_ne_bytes();
-    // QR, AA as the records say, RD copied; CD copied, RCODE.
-    let flags = [
-        0x80 | authoritative | (flags_0 & 0x01),
-        (flags_1 & 0x10) | (answer.rcode & 0x0f),
-    ];
-    let additionals = answer.additionals + edns.present as u8;
-    let words = [
-        u32::from_ne_bytes([id_0, id_1, flags[0], flags[1]]),
-        u32::from_ne_bytes([0, 1, 0, answer.answers]),
-        u32::from_ne_bytes([0, answer.authorities, 0, additionals]),
-    ];
-    frame.write(DNS, words)?;
-    Some(words.into_iter().map(u64::from).sum())
-}
-
-/// Writes the Ethernet and IPv4 headers; gives the sum of the UDP pseudo header (RFC 768).
-#[inline(always)]
-fn write_ethernet_and_ip(frame: &Frame, saved: &Saved, datagram: u16) -> Option<u64> {
+fn write_headers(
+    frame: &Frame<'_>,
+    datagram: &Datagram,
+    saved: &Saved,
+    octets: usize,
+    sum: u64,
+) -> Option<()> {
     // Destination and source change places: 6 octets each, of which the first word has 8.
     let (first, second) = (
         saved.ethernet_0.to_le(),
@@ -307,35 +481,64 @@ fn write_ethernet_and_ip(frame: &Frame, saved: &Saved, datagram: u16) -> Option<
     );
     frame.write(0, (first >> 48 | second << 16 | first << 48).to_le())?;
     frame.write(8, ((first >> 16) as u32).to_le())?;
-    frame.write(12, EtherType::Ipv4 as u16)?;
-    let [len_0, len_1] = (datagram + Ipv4Hdr::LEN as u16).to_be_bytes();
+    // As long as with two tags; with less, the IP header is written over it.
+    frame.write(12, saved.ethernet_12)?;
+    frame.write(20, saved.ethernet_20)?;
+    let ip = frame.skip(datagram.ip);
+    let octets = octets as u16;
+    if datagram.client.is_v6 != 0 {
+        let pseudo = write_ipv6(&ip, saved, octets)?;
+        write_udp(&ip, IPV6_TO_DNS - UdpHdr::LEN, saved, octets, sum + pseudo)
+    } else {
+        let pseudo = write_ipv4(&ip, saved, octets)?;
+        write_udp(&ip, IPV4_TO_DNS - UdpHdr::LEN, saved, octets, sum + pseudo)
+    }
+}
+
+/// Writes the IPv4 header; gives the sum of the UDP pseudo header (RFC 768).
+#[inline(always)]
+fn write_ipv4(ip: &Frame<'_>, saved: &Saved, octets: u16) -> Option<u64> {
+    let protocol = IpProto::Udp as u8;
+    let addresses = checksum::add_word(0, saved.v4);
+    let [len_0, len_1] = (octets + Ipv4Hdr::LEN as u16).to_be_bytes();
     // Version, IHL, DSCP and ECN 0, length; identification 0, DF; TTL, protocol, checksum.
     let length = u32::from_ne_bytes([0x45, 0, len_0, len_1]);
     let fragment = u32::from_ne_bytes([0, 0, 0x40, 0]);
-    let sum = checksum::add_word(0, saved.addresses)
+    let sum = addresses
         + u64::from(length)
         + u64::from(fragment)
-        + u64::from(u16::from_ne_bytes([TTL, UDP_PROTOCOL]));
+        + u64::from(u16::from_ne_bytes([TTL, protocol]));
     let [check_0, check_1] = (!checksum::fold(sum)).to_ne_bytes();
-    let life = u32::from_ne_bytes([TTL, UDP_PROTOCOL, check_0, check_1]);
-    frame.write(IP, [length, fragment, life])?;
-    frame.write(IP + 12, saved.addresses.rotate_left(32))?;
-    Some(
-        checksum::add_word(0, saved.addresses)
-            + u64::from(u16::from_ne_bytes([0, UDP_PROTOCOL]))
-            + u64::from(datagram.to_be()),
-    )
+    let life = u32::from_ne_bytes([TTL, protocol, check_0, check_1]);
+    ip.write(0, [length, fragment, life])?;
+    ip.write(12, saved.v4.rotate_left(32))?;
+    Some(addresses + u64::from(u16::from_ne_bytes([0, protocol])) + u64::from(octets.to_be()))
+}
+
+/// Writes the IPv6 header (RFC 8200 §3); gives the sum of the pseudo header (RFC 8200 §8.1).
+#[inline(always)]
+fn write_ipv6(ip: &Frame<'_>, saved: &Saved, octets: u16) -> Option<u64> {
+    let protocol = IpProto::Udp as u8;
+    let [len_0, len_1] = octets.to_be_bytes();
+    let first = u64::from_ne_bytes([0x60, 0, 0, 0, len_0, len_1, protocol, TTL]);
+    let [source_0, source_1, destination_0, destination_1] = saved.v6;
+    ip.write(0, [first, destination_0, destination_1, source_0, source_1])?;
+    let mut sum = u64::from(u16::from_ne_bytes([0, protocol])) + u64::from(octets.to_be());
+    for word in saved.v6 {
+        sum = checksum::add_word(sum, word);
+    }
+    Some(sum)
 }
 
 /// Writes the UDP header. `sum` is that of all the rest.
 #[inline(always)]
-fn write_udp(frame: &Frame, saved: &Saved, datagram: u16, sum: u64) -> Option<()> {
+fn write_udp(ip: &Frame<'_>, at: usize, saved: &Saved, octets: u16, sum: u64) -> Option<()> {
     let ports = saved.ports.rotate_left(16);
-    let sum = sum + u64::from(ports) + u64::from(datagram.to_be());
-    let [len_0, len_1] = datagram.to_be_bytes();
+    let sum = sum + u64::from(ports) + u64::from(octets.to_be());
+    let [len_0, len_1] = octets.to_be_bytes();
     let [check_0, check_1] = checksum::udp_field(sum).to_ne_bytes();
-    frame.write(
-        UDP,
+    ip.write(
+        at,
         [ports, u32::from_ne_bytes([len_0, len_1, check_0, check_1])],
     )
 }

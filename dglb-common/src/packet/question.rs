@@ -1,0 +1,86 @@
+//! The question (RFC 1035 §4.1.2): where its labels begin, its type and class.
+
+use super::{Frame, Scratch, bind};
+use crate::{
+    counters::Counter,
+    name::{MAX_LABEL_OCTETS, MAX_LABELS, fold_case},
+    query::CLASS_IN,
+};
+
+/// Offset of the question's name in the message: behind the header.
+pub const NAME: usize = 12;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Labels of the name, without the root.
+    pub labels: usize,
+    /// Offset of the root's octet from the name's first: 0 to 254.
+    pub root: usize,
+    /// QTYPE.
+    pub qtype: u16,
+}
+
+impl Question {
+    /// Octets of name, type and class: 5 to 259.
+    #[inline(always)]
+    pub fn octets(&self) -> usize {
+        self.root + 5
+    }
+}
+
+/// Reads the question of a message and notes where the labels begin.
+///
+/// # Errors
+/// The name is compressed, too long or cut off, or the class is not IN.
+#[inline(always)]
+pub fn question(message: &Frame<'_>, scratch: &mut Scratch) -> Result<Question, Counter> {
+    let mut root = 0_usize;
+    let mut labels = 0_usize;
+    let mut complete = false;
+    // One turn a label and one for the root. 127 labels of one octet fill 254 octets.
+    for _ in 0..MAX_LABELS + 1 {
+        let len = usize::from(message.read::<u8>(NAME + root).ok_or(Counter::PassedForm)?);
+        if len == 0 {
+            complete = true;
+            break;
+        }
+        // 64 and more: compression pointers and what was never defined (RFC 1035 §4.1.4).
+        if len >= MAX_LABEL_OCTETS {
+            return Err(Counter::PassedForm);
+        }
+        scratch.starts[labels & MAX_LABELS] = root as u8;
+        labels += 1;
+        root += 1 + len;
+        if root > 254 {
+            return Err(Counter::PassedForm);
+        }
+    }
+    if !complete {
+        return Err(Counter::PassedForm);
+    }
+    let labels = scratch.forget(labels);
+    let root = scratch.forget(root);
+    let fixed = message
+        .read::<[u8; 4]>(NAME + root + 1)
+        .ok_or(Counter::PassedForm)?;
+    if u16::from_be_bytes([fixed[2], fixed[3]]) != CLASS_IN {
+        return Err(Counter::PassedForm);
+    }
+    Ok(Question {
+        labels,
+        root,
+        qtype: u16::from_be_bytes([fixed[0], fixed[1]]),
+    })
+}
+
+/// The 8 octets before `end`, which counts from the name's first octet, case folded. In front of the
+/// name stands the DNS header, so that they are in the message.
+#[inline(always)]
+pub fn word_before(message: &Frame<'_>, end: usize) -> Result<u64, Counter> {
+    // `end` is at most 254: the mask changes nothing, but tells the verifier that the difference that
+    // it comes from is not negative.
+    let word = message.read::<u64>(NAME - 8 + (bind(end) & 0xff));
+    word.map(|word| fold_case(word.to_le()))
+        .ok_or(Counter::PassedForm)
+}

@@ -1,0 +1,71 @@
+//! A frame's work in memory that the verifier knows less of than of the stack.
+
+use crate::name::MAX_LABELS;
+
+/// Working memory for one frame at a time, one for each CPU.
+#[repr(C)]
+pub struct Scratch {
+    /// Where each label of the name begins, counted from the name's first octet: entry n is for the n-th
+    /// label from the left.
+    pub starts: [u8; MAX_LABELS + 1],
+    /// Client Subnet as it is answered: code, length, family, source, scope, address; zero behind.
+    pub subnet: [u64; 3],
+    /// Frames seen on this CPU, to look at the clock now and then.
+    pub frames: u32,
+    /// Nonzero: the daemon's heartbeat was too old when the clock was last looked at.
+    pub stale: u32,
+    /// Nonzero: the source is over its limit, and gets a truncated stub.
+    pub limited: u32,
+    forgotten: u32,
+}
+
+impl Scratch {
+    /// With nothing in it.
+    pub const EMPTY: Self = Self {
+        starts: [0; MAX_LABELS + 1],
+        subnet: [0; 3],
+        frames: 0,
+        stale: 0,
+        limited: 0,
+        forgotten: 0,
+    };
+
+    /// The same number, of which the verifier knows no more than that it is below 2^8.
+    ///
+    /// After a loop, or behind branches, it knows it exactly, and would go through all that follows
+    /// once for each value: more than a million instructions (kernel 6.18).
+    #[inline(always)]
+    pub fn forget(&mut self, number: usize) -> usize {
+        let place = (&raw mut self.forgotten).cast::<u8>();
+        // SAFETY: a field of ours.
+        unsafe { place.write_volatile(number as u8) };
+        // SAFETY: as above.
+        usize::from(unsafe { place.read_volatile() })
+    }
+
+    /// Puts down an octet of Client Subnet's address; `index` is below 16.
+    #[inline(always)]
+    pub fn put_subnet_octet(&mut self, index: usize, octet: u8) {
+        let address = (&raw mut self.subnet[1]).cast::<u8>();
+        // SAFETY: the two words of the address have 16 octets.
+        let place = unsafe { address.add(index & 15) };
+        // SAFETY: as above.
+        unsafe { place.write(octet) };
+    }
+
+    /// An octet of Client Subnet's address; `index` is below 16.
+    #[inline(always)]
+    pub fn subnet_octet(&self, index: usize) -> u8 {
+        let address = (&raw const self.subnet[1]).cast::<u8>();
+        // SAFETY: the two words of the address have 16 octets.
+        let place = unsafe { address.add(index & 15) };
+        // SAFETY: as above.
+        unsafe { place.read() }
+    }
+
+    /// Start of a label; `label` is below the number of labels.
+    #[inline(always)]
+    pub fn start(&self, label: usize) -> usize {
+        usize::from(self.starts[label & MAX_LABELS])
+    }
+}

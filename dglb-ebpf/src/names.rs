@@ -1,0 +1,80 @@
+//! The closest name of the table, found while the question's name is hashed from the root end.
+
+use dglb_common::{
+    counters::Counter,
+    layout::{MAX_LABEL_COUNTS, NameWord, Secret, Settings},
+    name::{NameHash, last_octets},
+    name_index::{self, DISPLACEMENTS_PER_ELEMENT},
+    packet::{Frame, Question, Scratch, word_before},
+};
+
+use crate::maps::{DISPLACEMENTS, NAMES};
+
+/// A name of the table at or above the name asked.
+#[derive(Clone, Copy)]
+pub struct Match {
+    /// Its labels.
+    pub labels: usize,
+    /// What it is.
+    pub word: NameWord,
+}
+
+/// The name of the table that has most labels of those at or above the name asked.
+#[inline(always)]
+pub fn find(
+    dns: &Frame<'_>,
+    scratch: &mut Scratch,
+    question: &Question,
+    settings: &Settings,
+    secret: &Secret,
+) -> Result<Match, Counter> {
+    let mut hash = NameHash::new(secret);
+    // Octets before the root that are in `hash`, a multiple of 8.
+    let mut taken = 0;
+    let mut best = Match {
+        labels: 0,
+        word: NameWord(0),
+    };
+    // Only label counts that occur are looked up, and no octet is hashed beyond the highest of them.
+    for index in 0..MAX_LABEL_COUNTS {
+        let labels = usize::from(settings.label_counts[index]);
+        if labels > question.labels {
+            break;
+        }
+        let octets = question.root - scratch.start(question.labels - labels);
+        // At most 254 octets: 31 words.
+        for _ in 0..31 {
+            if taken + 8 > octets {
+                break;
+            }
+            hash = hash.absorb(secret, word_before(dns, question.root - taken)?);
+            taken += 8;
+        }
+        taken = scratch.forget(taken);
+        let rest = (octets - taken) & 7;
+        let first = last_octets(word_before(dns, question.root - taken)?, rest);
+        if let Some(word) = lookup(hash.finish(secret, first, octets), settings) {
+            best = Match { labels, word };
+            if !word.has(NameWord::BELOW) {
+                break;
+            }
+        }
+    }
+    if best.labels == 0 {
+        return Err(Counter::PassedName);
+    }
+    Ok(best)
+}
+
+#[inline(always)]
+fn lookup(hash: NameHash, settings: &Settings) -> Option<NameWord> {
+    let bucket = name_index::bucket(hash, settings.name_buckets_mask);
+    let element = DISPLACEMENTS.get(bucket / DISPLACEMENTS_PER_ELEMENT)?;
+    let displacement = name_index::displacement(*element, bucket);
+    let slot = NAMES.get(name_index::slot(
+        hash,
+        displacement,
+        settings.name_slots_mask,
+    ))?;
+    (slot.key == hash.key()).then_some(NameWord(slot.value.word))
+}

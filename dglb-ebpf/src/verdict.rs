@@ -1,0 +1,46 @@
+//! From what became of a frame to the kernel's verdict and a counter.
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
+    programs::XdpContext,
+};
+use aya_log_ebpf::trace;
+use dglb_common::counters::{COUNTERS, Counter, Kind};
+
+use crate::maps::COUNTERS_MAP;
+
+/// Counts, and says what the kernel is to do. `Ok` holds the answered row as a number; nothing in a
+/// frame with `Err` has been altered.
+#[inline(always)]
+pub fn verdict(ctx: &XdpContext, result: Result<u32, Counter>) -> u32 {
+    let reason = match result {
+        Ok(row) => {
+            count(row);
+            return XDP_TX;
+        }
+        Err(reason) => reason,
+    };
+    // Gone from the program as the kernel runs it, unless the daemon logs at level trace: the
+    // verifier knows the level, a constant, and removes what can't be reached (kernel 4.20).
+    trace!(ctx, "not answered: {}", reason.name());
+    count(reason as u32);
+    if matches!(reason.kind(), Kind::Dropped) {
+        XDP_DROP
+    } else {
+        XDP_PASS
+    }
+}
+
+/// Adds one to a counter.
+#[inline(always)]
+pub fn count(counter: u32) {
+    let Some(counters) = COUNTERS_MAP.get_ptr_mut(0) else {
+        return;
+    };
+    if (counter as usize) < COUNTERS {
+        // SAFETY: the map's value is COUNTERS consecutive u64 of this CPU.
+        let place = unsafe { counters.cast::<u64>().add(counter as usize) };
+        // SAFETY: as above, and XDP programs are not preempted by each other on one CPU.
+        unsafe { *place += 1 };
+    }
+}
