@@ -80,7 +80,7 @@ fn prefixes(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
         match net {
             IpNet::V4(net) => {
                 const TABLE: &str = "prefixes_v4";
-                let key = Key::new(value.len.into(), net.network().octets());
+                let key = Key::new(net.prefix_len().into(), net.network().octets());
                 let mut trie: LpmTrie<_, [u8; 4], PrefixValue> = typed(ebpf, TABLE)?;
                 trie.insert(&key, value, 0)
                     .map_err(|source| KernelError::Table {
@@ -92,7 +92,7 @@ fn prefixes(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
                 const TABLE: &str = "prefixes_v6";
                 let [a, b, c, d, e, f, g, h, ..] = net.network().octets();
                 let network: NetworkV6 = [a, b, c, d, e, f, g, h];
-                let key = Key::new(value.len.into(), network);
+                let key = Key::new(net.prefix_len().into(), network);
                 let mut trie: LpmTrie<_, NetworkV6, PrefixValue> = typed(ebpf, TABLE)?;
                 trie.insert(&key, value, 0)
                     .map_err(|source| KernelError::Table {

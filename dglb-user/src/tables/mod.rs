@@ -134,9 +134,8 @@ impl Tables {
             .longest(client, source_len)
             .unwrap_or(PrefixValue {
                 vantage: self.settings.default_vantage as u16,
-                len: 0,
                 scope: 0,
-                check: 0,
+                reserved: 0,
             })
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use dglb_common::{
     client::{Client, mask},
-    layout::{PrefixValue, client_check},
+    layout::PrefixValue,
 };
 use ipnet::IpNet;
 
@@ -93,9 +93,8 @@ impl Family {
                 (network, len),
                 PrefixValue {
                     vantage: vantage as u16,
-                    len,
                     scope: len,
-                    check: client_check(network.to_be()),
+                    reserved: 0,
                 },
             );
         }
