@@ -13,7 +13,7 @@ use dglb_user::{
     label::Label,
     publish::{
         build::{Built, Restored, build},
-        rank::{Rows, Selection, select},
+        Rows, Selection, select,
     },
     tables::Tables,
 };
@@ -125,10 +125,22 @@ impl Model {
     /// The vantage that serves for the one with this index: for a silent one its backup, if that is up,
     /// else the default; if that is silent too, the mapping stays as it is.
     pub fn serving(&self, vantage: usize) -> usize {
+        let vantage = self.measured(vantage);
         if self.silent.contains(&vantage) {
             self.stands_in(vantage)
         } else {
             vantage
+        }
+    }
+
+    /// A DNS-LB that measures from one place alone serves all from there.
+    fn measured(&self, vantage: usize) -> usize {
+        let is_b = matches!(self.config.role, Role::DnsB(_));
+        let has_own = |by_vantage: &Vec<_>| by_vantage.len() > vantage;
+        if is_b || self.rankings.iter().any(has_own) {
+            vantage
+        } else {
+            0
         }
     }
 
@@ -151,7 +163,7 @@ impl Model {
         /// 67 ms after the machine's start.
         const LONG_AGO: u32 = 1;
         VantageValue {
-            serves: vantage as u16,
+            serves: self.measured(vantage) as u16,
             backup: self.stands_in(vantage) as u16,
             deadline: if self.silent.contains(&vantage) {
                 LONG_AGO

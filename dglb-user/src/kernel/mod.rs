@@ -139,7 +139,18 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`]; nothing is in service then, and nothing that served before is changed.
     pub fn load(tables: &Tables, pins: Option<&Pins>) -> Result<Self, KernelError> {
-        let object = kernel_object::object()?;
+        Self::load_object(kernel_object::object()?, tables, pins)
+    }
+
+    /// As [`Kernel::load`], another build of the program: an ELF object.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`].
+    pub fn load_object(
+        object: &[u8],
+        tables: &Tables,
+        pins: Option<&Pins>,
+    ) -> Result<Self, KernelError> {
         let room = tables.room;
         let resolvers = room.resolvers.max(1);
         let chunks = if tables.settings.maps_v4 != 0 { CHUNKS } else { 1 };
