@@ -143,7 +143,11 @@ fn judge_at(
     }
     let identifier = model.config.node.name.as_bytes();
     check_edns(plain.edns, &message, &expected, (octets, limit, identifier))?;
-    sizes::check(plain, limit, octets, &message, &expected)?;
+    let opt_octets = match plain.edns {
+        Some(_) => 11 + options(octets)?.iter().map(Vec::len).sum::<usize>(),
+        None => 0,
+    };
+    sizes::check(plain, (limit, opt_octets), &message, &expected)?;
     check_letters(&plain.query, &message)?;
     Ok(Some(if message.metadata.truncation {
         Counter::Truncated
