@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dglb_common::client::{Client, NETWORK_V4, NETWORK_V6};
+use dglb_common::client::Client;
 
 use super::subnet::ClientSubnet;
 use crate::tables::{self, Tables};
@@ -48,8 +48,8 @@ impl Asker {
         }
     }
 
-    /// Whose referral it gets: by source address always, "because the Recursive Resolver" is who follows
-    /// it (RFC 7871 §7.4).
+    /// Whose referral it gets: the resolver's own, which is who follows it; of a delegation Client Subnet
+    /// says nothing (RFC 7871 §7.4).
     pub(super) fn resolver_vantage(&self, tables: &Tables) -> u32 {
         tables.vantage_of(self.source)
     }
@@ -68,12 +68,12 @@ impl Asker {
         }
     }
 
-    /// The scope of an answer out of a row of buckets: who shares the bucket shares the answer.
+    /// The scope of an answer that the client chose out of a row of buckets: who shares the bucket shares
+    /// the answer.
     pub(super) fn bucket_scope(&self) -> u8 {
-        let mask = match self.client().is_v6 {
-            0 => NETWORK_V4,
-            _ => NETWORK_V6,
+        let Some((client, _)) = self.named else {
+            return 0;
         };
-        mask.count_ones() as u8
+        client.network_mask().count_ones() as u8
     }
 }

@@ -24,9 +24,9 @@ pub(super) struct ClientSubnet {
 }
 
 impl ClientSubnet {
-    /// Reads the option's data. `None`: it is malformed, which is answered with FORMERR: "Queries with
-    /// wrongly formatted options (i.e., an unknown FAMILY)", and wrong lengths or bits (RFC 7871 §6,
-    /// §7.2.1).
+    /// Reads the option's data. `None`: it is malformed. RFC 7871 §7.2.1: "A query with a wrongly
+    /// formatted option (e.g., an unknown FAMILY) MUST be rejected and a FORMERR response MUST be returned
+    /// to the sender".
     pub(super) fn read(data: &[u8]) -> Option<Self> {
         let (&[family_0, family_1, source_len, scope], octets) =
             data.split_first_chunk::<HEAD>()?;
@@ -141,7 +141,7 @@ mod tests {
             &[0, 1, 24, 0, 198, 51, 100, 0],
             &[0, 1, 0, 0, 0],
             &[0, 1, 25, 0, 198, 51, 100],
-            // "non-zero ADDRESS bits set beyond SOURCE PREFIX-LENGTH".
+            // §6: "non-zero ADDRESS bits set beyond SOURCE PREFIX-LENGTH".
             &[0, 1, 22, 0, 198, 51, 0b0000_0001],
             &[0, 1, 22, 0, 198, 51, 0b0000_0010],
             &[0, 2, 57, 0, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0x40],

@@ -1,7 +1,7 @@
 //! Connections on a paused clock, and sockets of the machine's loopback.
 
 use std::{
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::answer::tests::{example, query};
 
-const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const NAME: &str = "www.g.foo.com";
 
 /// More than any of these tests takes: one that hangs fails.
@@ -161,7 +161,7 @@ async fn a_connection_has_an_end() {
 
 /// A served node on the loopback.
 struct Served {
-    at: SocketAddrV4,
+    at: SocketAddr,
     counters: Arc<UserCounters>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -169,7 +169,11 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
-        let sockets = Sockets::bind(&[LOOPBACK], 0).expect("a free port");
+        Self::start_at(LOOPBACK)
+    }
+
+    fn start_at(address: IpAddr) -> Self {
+        let sockets = Sockets::bind(&[address], 0).expect("a free port");
         let at = sockets.local_addresses()[0];
         let counters = Arc::<UserCounters>::default();
         let stop = CancellationToken::new();
@@ -189,7 +193,9 @@ impl Served {
     }
 
     async fn ask_udp(&self, message: &[u8]) -> Vec<u8> {
-        let socket = UdpSocket::bind((LOOPBACK, 0)).await.expect("a free port");
+        let socket = UdpSocket::bind((self.at.ip(), 0))
+            .await
+            .expect("a free port");
         socket.connect(self.at).await.expect("loopback");
         socket.send(message).await.expect("loopback");
         let mut response = vec![0; 2000];
@@ -230,6 +236,19 @@ async fn udp_and_tcp_give_the_same_answer_and_count_it() {
 }
 
 #[tokio::test]
+async fn ipv6_is_answered_and_its_sockets_take_no_ipv4() {
+    let served = Served::start_at(Ipv6Addr::LOCALHOST.into());
+    let query = query(9, NAME);
+    let by_udp = served.ask_udp(&query).await;
+    let by_tcp = ask_tcp(&mut served.connect().await, &query).await;
+    assert_eq!(by_udp, by_tcp);
+    assert_eq!(served.counters.snapshot().lb_address, 2);
+    let all = Sockets::bind(&[Ipv6Addr::UNSPECIFIED.into()], 0).expect("a free port");
+    let port = all.local_addresses()[0].port();
+    Sockets::bind(&[LOOPBACK], port).expect("IPv4 is free beside it");
+}
+
+#[tokio::test]
 async fn garbage_stops_nothing() {
     let served = Served::start();
     let socket = UdpSocket::bind((LOOPBACK, 0)).await.expect("a free port");
@@ -265,10 +284,8 @@ async fn one_source_cannot_take_all_connections() {
     // Closed or reset, by what the client had sent.
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     let other = tokio::net::TcpSocket::new_v4().expect("a socket");
-    other
-        .bind((Ipv4Addr::new(127, 0, 0, 2), 0).into())
-        .expect("loopback");
-    let mut other = other.connect(served.at.into()).await.expect("listening");
+    other.bind(([127, 0, 0, 2], 0).into()).expect("loopback");
+    let mut other = other.connect(served.at).await.expect("listening");
     assert_eq!(ask_tcp(&mut other, &query(77, NAME)).await[..2], [0, 77]);
 }
 
@@ -300,7 +317,7 @@ async fn a_taken_port_is_named_with_the_remedy() {
 
 #[tokio::test]
 async fn an_address_of_no_interface_is_named_with_the_remedy() {
-    let error: BindError = Sockets::bind(&[Ipv4Addr::new(192, 0, 2, 1)], 0).expect_err("not ours");
+    let error: BindError = Sockets::bind(&[[192, 0, 2, 1].into()], 0).expect_err("not ours");
     let text = error.to_string();
     assert!(
         text.contains("192.0.2.1") && text.contains("ip address add"),

@@ -1,6 +1,9 @@
 //! For the tests of both sides: a peer that says anything at all, and a publisher's answers.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf},
@@ -137,10 +140,10 @@ pub(super) fn refusal(sequence: u32, code: Code, reason: &str) -> Message {
 }
 
 /// Resolvers 10.0.0.n.
-pub(super) fn resolvers(last_octets: impl IntoIterator<Item = u8>) -> Vec<Ipv4Addr> {
+pub(super) fn resolvers(last_octets: impl IntoIterator<Item = u8>) -> Vec<IpAddr> {
     last_octets
         .into_iter()
-        .map(|octet| Ipv4Addr::new(10, 0, 0, octet))
+        .map(|octet| [10, 0, 0, octet].into())
         .collect()
 }
 
@@ -187,7 +190,7 @@ impl Publisher {
         &mut self,
         name: &str,
         outcome: Result<(), Rejection>,
-    ) -> Vec<Ipv4Addr> {
+    ) -> Vec<IpAddr> {
         match self.next_change().await {
             Event::Announce {
                 node,
@@ -203,7 +206,7 @@ impl Publisher {
     }
 
     /// Takes a withdrawal, answers it, and tells its resolvers.
-    pub(super) async fn answer_withdraw(&mut self, name: &str) -> Vec<Ipv4Addr> {
+    pub(super) async fn answer_withdraw(&mut self, name: &str) -> Vec<IpAddr> {
         match self.next_change().await {
             Event::Withdraw {
                 node,

@@ -335,10 +335,7 @@ fn names_that_do_not_fit_are_refused() {
         nodata(&name("x.y"), Form::Referral, &long_soa),
         Err(TooLarge)
     );
-    assert_eq!(
-        super::soa(&name("x.y"), Form::Cname, &long_soa),
-        Err(TooLarge)
-    );
+    assert_eq!(soa(&name("x.y"), Form::Cname, &long_soa), Err(TooLarge));
     // One long name still fits.
     long_soa.rname = name("x.y");
     assert!(nodata(&name("x.y"), Form::Referral, &long_soa).is_ok());

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 
-fn addresses<const N: usize>(texts: [&str; N]) -> Vec<Ipv4Addr> {
+fn addresses<const N: usize>(texts: [&str; N]) -> Vec<IpAddr> {
     texts.map(|text| text.parse().unwrap()).to_vec()
 }
 
@@ -37,15 +37,15 @@ fn what_cannot_be_announced_is_ignored_with_a_reason() {
     assert_eq!(
         parsed,
         ResolvConf {
-            resolvers: vec![],
+            resolvers: addresses(["2001:db8::53"]),
             loopback: vec!["127.0.0.53".into(), "0.0.0.0".into(), "::1".into()],
-            ipv6: vec!["2001:db8::53".into(), "fe80::1".into()],
+            link_local: vec!["fe80::1%eth0".into()],
             unreadable: vec![10, 11, 12, 13, 14, 15],
         }
     );
     let complaints: Vec<_> = parsed.complaints().collect();
     assert!(complaints[0].starts_with("127.0.0.53, 0.0.0.0, ::1 ignored: a loopback address is"));
-    assert!(complaints[1].starts_with("2001:db8::53, fe80::1 ignored: only IPv4"));
+    assert!(complaints[1].starts_with("fe80::1%eth0 ignored: from a link-local address"));
     assert!(complaints[2].starts_with("line 10 ignored"));
     // Three lines stand for many.
     assert_eq!(complaints.len(), 5);
@@ -53,7 +53,7 @@ fn what_cannot_be_announced_is_ignored_with_a_reason() {
 
 struct Fixture {
     directory: tempfile::TempDir,
-    list: watch::Receiver<Vec<Ipv4Addr>>,
+    list: watch::Receiver<Vec<IpAddr>>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -79,7 +79,7 @@ impl Fixture {
         self.directory.path().join("resolv.conf")
     }
 
-    async fn expect(&mut self, wanted: Vec<Ipv4Addr>) {
+    async fn expect(&mut self, wanted: Vec<IpAddr>) {
         let seen = self.list.wait_for(|list| *list == wanted);
         tokio::time::timeout(Duration::from_secs(60), seen)
             .await
@@ -88,7 +88,7 @@ impl Fixture {
     }
 
     /// Several looks later nothing has changed.
-    async fn expect_still(&mut self, wanted: Vec<Ipv4Addr>) {
+    async fn expect_still(&mut self, wanted: Vec<IpAddr>) {
         self.list.mark_unchanged();
         sleep(LOOK_EVERY * 3).await;
         assert!(!self.list.has_changed().unwrap());

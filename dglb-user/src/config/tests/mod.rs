@@ -191,6 +191,8 @@ fn a_colliding_label_is_refused() {
     let node = |name: &str, label_of: &str| DnsLbNode {
         name: name.to_owned(),
         address: Ipv4Addr::LOCALHOST,
+        address_v6: None,
+        backup: None,
         label: Label::of_node(label_of),
     };
     let found = |offset, value| report::Found {

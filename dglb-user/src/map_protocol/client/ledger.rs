@@ -105,7 +105,7 @@ mod tests {
     fn set(last_octets: impl IntoIterator<Item = u32>) -> BTreeSet<IpAddr> {
         last_octets
             .into_iter()
-            .map(|n| Ipv4Addr::from(0x0A00_0000 + n))
+            .map(|n| Ipv4Addr::from(0x0A00_0000 + n).into())
             .collect()
     }
 

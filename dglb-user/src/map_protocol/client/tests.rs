@@ -32,7 +32,7 @@ const LEASE: Duration = Duration::from_secs(10);
 /// A client whose connections are handed to it.
 struct Fixture {
     client: Option<Client>,
-    list: watch::Sender<Vec<Ipv4Addr>>,
+    list: watch::Sender<Vec<IpAddr>>,
     status: watch::Receiver<Status>,
     stop: CancellationToken,
 }
@@ -40,7 +40,7 @@ struct Fixture {
 type Running = JoinHandle<(Client, Lost)>;
 
 impl Fixture {
-    fn new(listed: Vec<Ipv4Addr>) -> Self {
+    fn new(listed: Vec<IpAddr>) -> Self {
         let (list, resolvers) = watch::channel(listed);
         let (status_sender, status) = watch::channel(Status::default());
         let client = Client {
@@ -143,7 +143,7 @@ async fn what_is_not_unicast_is_never_announced() {
 #[tokio::test(start_paused = true)]
 async fn many_resolvers_come_in_several_messages_no_faster_than_allowed() {
     let many: Vec<_> = (0..5000_u32)
-        .map(|n| Ipv4Addr::from(0x0A00_0000 + n))
+        .map(|n| Ipv4Addr::from(0x0A00_0000 + n).into())
         .collect();
     let mut fixture = Fixture::new(many.clone());
     let (mut dns_b, _running) = fixture.session(LEASE).await;
@@ -468,7 +468,7 @@ mod both {
     }
 
     impl DnsLb {
-        fn start(dns_b: SocketAddr, name: &str, list: watch::Receiver<Vec<Ipv4Addr>>) -> Self {
+        fn start(dns_b: SocketAddr, name: &str, list: watch::Receiver<Vec<IpAddr>>) -> Self {
             let identity = Identity::new(name.parse().unwrap(), LB_ADDRESS).unwrap();
             let (sender, status) = watch::channel(Status::default());
             let stop = CancellationToken::new();

@@ -5,8 +5,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::map_protocol::wire::{ADDRESS_LEN, MAGIC, MAX_MESSAGE_LEN};
 
-fn unicast() -> impl Strategy<Value = Ipv4Addr> {
+fn unicast_v4() -> impl Strategy<Value = Ipv4Addr> {
     (0x0100_0000..0xE000_0000_u32).prop_map(Ipv4Addr::from)
+}
+
+/// Of both families; 2000::/3 is all unicast.
+fn unicast() -> impl Strategy<Value = IpAddr> {
+    let v6 = any::<u128>().prop_map(|bits| std::net::Ipv6Addr::from_bits(1 << 125 | bits >> 3));
+    prop_oneof![unicast_v4().prop_map(IpAddr::V4), v6.prop_map(IpAddr::V6),]
 }
 
 fn name() -> impl Strategy<Value = NodeName> {
@@ -23,7 +29,7 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn claim() -> impl Strategy<Value = Claim> {
-    (unicast(), proptest::collection::vec(unicast(), 1..40))
+    (unicast_v4(), proptest::collection::vec(unicast(), 1..40))
         .prop_map(|(dns_lb, resolvers)| Claim::new(dns_lb, resolvers).unwrap())
 }
 
@@ -36,7 +42,7 @@ fn message() -> impl Strategy<Value = Message> {
         }),
         claim().prop_map(Message::Announce),
         claim().prop_map(Message::Withdraw),
-        proptest::option::of((unicast(), unicast())).prop_map(|pair| {
+        proptest::option::of((unicast_v4(), unicast())).prop_map(|pair| {
             Message::Renew(pair.map(|(dns_lb, resolver)| Pair { dns_lb, resolver }))
         }),
         (any::<u32>(), any::<u8>(), reason()).prop_map(|(sequence, code, reason)| {
@@ -310,7 +316,7 @@ fn bodies_are_refused_field_by_field() {
 
 #[test]
 fn a_bad_address_anywhere_in_a_body_is_refused() {
-    let resolvers = (1..=5).map(|n| Ipv4Addr::new(10, 0, 0, n)).collect();
+    let resolvers = (1..=5).map(|n| [10, 0, 0, n].into()).collect();
     let claim = Claim::new(Ipv4Addr::new(192, 0, 2, 1), resolvers).unwrap();
     let octets = Frame {
         sequence: 1,
@@ -323,7 +329,26 @@ fn a_bad_address_anywhere_in_a_body_is_refused() {
         changed[48 + nth * 16 + 12] = 255;
         assert!(matches!(refusal_of(&changed), WireError::NotUnicast(_)));
         changed[48 + nth * 16..][..16].fill(0);
-        assert!(matches!(refusal_of(&changed), WireError::NotIpv4(_)));
+        assert!(matches!(refusal_of(&changed), WireError::NotUnicast(_)));
+    }
+}
+
+#[test]
+fn resolvers_may_have_ipv6_and_the_dns_lb_may_not() {
+    let dns_lb = Ipv4Addr::new(192, 0, 2, 1);
+    let claim = |text: &str| Claim::new(dns_lb, vec![text.parse().unwrap()]);
+    let octets = Frame {
+        sequence: 1,
+        epoch: 1,
+        message: Message::Announce(claim("2001:db8::53").unwrap()),
+    }
+    .encode();
+    assert!(Frame::parse(&octets).is_ok());
+    let mut changed = octets.clone();
+    changed[16..32].copy_from_slice(&octets[32..48]);
+    assert!(matches!(refusal_of(&changed), WireError::NotIpv4(_)));
+    for bad in ["::", "::1", "ff02::1", "fe80::1", "::ffff:192.0.2.1"] {
+        assert!(matches!(claim(bad), Err(WireError::NotUnicast(_))), "{bad}");
     }
 }
 
@@ -332,7 +357,7 @@ fn claims_hold_1_to_1024_unicast_addresses() {
     let dns_lb = Ipv4Addr::new(192, 0, 2, 1);
     let many = |count: u32| {
         (0..count)
-            .map(|n| Ipv4Addr::from(0x0A00_0000 + n))
+            .map(|n| Ipv4Addr::from(0x0A00_0000 + n).into())
             .collect::<Vec<_>>()
     };
     assert_eq!(
@@ -344,7 +369,7 @@ fn claims_hold_1_to_1024_unicast_addresses() {
         Err(WireError::ResolverCount(1025))
     );
     assert!(Claim::new(Ipv4Addr::UNSPECIFIED, many(1)).is_err());
-    assert!(Claim::new(dns_lb, vec![dns_lb, Ipv4Addr::BROADCAST]).is_err());
+    assert!(Claim::new(dns_lb, vec![dns_lb.into(), Ipv4Addr::BROADCAST.into()]).is_err());
     let largest = Message::Announce(Claim::new(dns_lb, many(1024)).unwrap());
     let frame = Frame {
         sequence: 1,
@@ -388,7 +413,7 @@ fn documented(name: &str) -> Vec<u8> {
 fn the_documents_examples_are_what_is_sent_and_understood() {
     let [dns_lb, first, second] =
         [[198, 51, 100, 7], [203, 0, 113, 53], [203, 0, 113, 54]].map(Ipv4Addr::from);
-    let claim = Claim::new(dns_lb, vec![first, second]).unwrap();
+    let claim = Claim::new(dns_lb, vec![first.into(), second.into()]).unwrap();
     let rejection = crate::control::Rejection::UnknownNode("lb-a.example".into());
     let ok = Message::Acknowledge {
         sequence: 2,
@@ -417,7 +442,7 @@ fn the_documents_examples_are_what_is_sent_and_understood() {
         (
             "withdraw",
             3,
-            Message::Withdraw(Claim::new(dns_lb, vec![second]).unwrap()),
+            Message::Withdraw(Claim::new(dns_lb, vec![second.into()]).unwrap()),
         ),
         ("renew", 4, Message::Renew(None)),
         ("error", 5, cut),
