@@ -22,8 +22,6 @@ use super::{
 };
 use crate::tables::Tables;
 
-/// Octets of an IPv6 address that count.
-type NetworkV6 = [u8; 8];
 
 /// Writes all of `tables`; gives the pages of the rankings, to write to later.
 pub fn fill(
@@ -90,10 +88,8 @@ fn prefixes(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
             }
             IpNet::V6(net) => {
                 const TABLE: &str = "prefixes_v6";
-                let [a, b, c, d, e, f, g, h, ..] = net.network().octets();
-                let network: NetworkV6 = [a, b, c, d, e, f, g, h];
-                let key = Key::new(net.prefix_len().into(), network);
-                let mut trie: LpmTrie<_, NetworkV6, PrefixValue> = typed(ebpf, TABLE)?;
+                let key = Key::new(net.prefix_len().into(), net.network().octets());
+                let mut trie: LpmTrie<_, [u8; 16], PrefixValue> = typed(ebpf, TABLE)?;
                 trie.insert(&key, value, 0)
                     .map_err(|source| KernelError::Table {
                         table: TABLE,

@@ -36,8 +36,8 @@ impl ClientIndex {
         for (net, value) in tables.prefixes.iter() {
             let IpNet::V4(net) = net else { continue };
             let first = net.network().to_bits();
-            if u32::from(value.len) > CHUNK_BITS {
-                inner.insert((first, value.len), value.vantage);
+            if u32::from(net.prefix_len()) > CHUNK_BITS {
+                inner.insert((first, net.prefix_len()), value.vantage);
             } else {
                 let last = net.broadcast().to_bits();
                 let chunks = ChunkWord::of(first) as usize..=ChunkWord::of(last) as usize;
