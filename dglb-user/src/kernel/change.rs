@@ -19,9 +19,12 @@ use crate::{
 
 impl DataPath for Kernel {
     fn apply(&mut self, changes: &[Change]) -> Result<(), DataPathError> {
-        for (made, change) in changes.iter().enumerate() {
-            self.change(change)
+        let mut made = 0;
+        // Changes of resolvers that follow each other touch each chunk of the client index once.
+        for group in changes.chunk_by(|one, other| is_of_resolver(one) && is_of_resolver(other)) {
+            self.change(group)
                 .map_err(|error| data_path_error(&error, made))?;
+            made += group.len();
         }
         Ok(())
     }
@@ -38,38 +41,62 @@ impl DataPath for Kernel {
             .map_err(|error| data_path_error(&error, 0))
     }
 
+    fn needs_grace(&self) -> bool {
+        self.is_waiting()
+    }
+
     fn grace(&mut self) -> Result<(), DataPathError> {
         self.wait_for_readers()
             .map_err(|error| data_path_error(&error, 0))
     }
 }
 
+fn is_of_resolver(change: &Change) -> bool {
+    matches!(change, Change::SetResolver(..) | Change::RemoveResolver(_))
+}
+
 impl Kernel {
-    fn change(&mut self, change: &Change) -> Result<(), KernelError> {
-        match change {
-            Change::SetResolver(resolver, value) => self.set_resolver(*resolver, value),
-            Change::RemoveResolver(resolver) => self.remove_resolver(*resolver),
-            Change::SetVantage(vantage, value) => {
-                let mut map = array::<VantageValue>(&mut self.ebpf, "vantages")?;
-                set(&mut map, "vantages", *vantage as usize, value)
-            }
-            Change::SetRanking { page, index, word } => self.set_ranking(*page, *index, *word),
-            Change::SetAnswer { slot, answer } => {
-                let mut map = array::<Answer>(&mut self.ebpf, "answers")?;
-                set(&mut map, "answers", *slot as usize, &**answer)
-            }
-            Change::SetBuckets { row, words } => {
-                let mut map = array::<Row>(&mut self.ebpf, "buckets")?;
-                set(&mut map, "buckets", *row as usize, &Row(**words))
+    /// Makes one change, or several of resolvers.
+    fn change(&mut self, changes: &[Change]) -> Result<(), KernelError> {
+        for change in changes {
+            match change {
+                Change::SetResolver(resolver, value) => self.set_resolver(*resolver, value)?,
+                Change::RemoveResolver(resolver) => self.remove_resolver(*resolver)?,
+                Change::SetVantage(vantage, value) => {
+                    let mut map = array::<VantageValue>(&mut self.ebpf, "vantages")?;
+                    set(&mut map, "vantages", *vantage as usize, value)?;
+                }
+                Change::SetRanking { page, index, word } => {
+                    self.set_ranking(*page, *index, *word)?;
+                }
+                Change::SetAnswer { slot, answer } => {
+                    let mut map = array::<Answer>(&mut self.ebpf, "answers")?;
+                    set(&mut map, "answers", *slot as usize, &**answer)?;
+                }
+                Change::SetBuckets { row, words } => {
+                    let mut map = array::<Row>(&mut self.ebpf, "buckets")?;
+                    set(&mut map, "buckets", *row as usize, &Row(**words))?;
+                }
             }
         }
+        if !changes.iter().any(is_of_resolver) {
+            return Ok(());
+        }
+        self.change_clients(|index, chunks| {
+            for change in changes {
+                let chunk = match change {
+                    Change::SetResolver(IpAddr::V4(resolver), value) => {
+                        index.set(*resolver, value.vantage)
+                    }
+                    Change::RemoveResolver(IpAddr::V4(resolver)) => index.remove(*resolver),
+                    _ => None,
+                };
+                chunks.extend(chunk);
+            }
+        })
     }
 
-    fn set_resolver(
-        &mut self,
-        resolver: IpAddr,
-        value: &ResolverValue,
-    ) -> Result<(), KernelError> {
+    fn set_resolver(&mut self, resolver: IpAddr, value: &ResolverValue) -> Result<(), KernelError> {
         match resolver {
             IpAddr::V4(address) => {
                 const TABLE: &str = "resolvers_v4";

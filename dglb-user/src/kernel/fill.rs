@@ -22,7 +22,6 @@ use super::{
 };
 use crate::tables::Tables;
 
-
 /// Writes all of `tables`; gives the pages of the rankings, to write to later.
 pub fn fill(
     ebpf: &mut Ebpf,

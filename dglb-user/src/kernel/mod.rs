@@ -11,9 +11,11 @@ pub mod attach;
 mod batch;
 mod change;
 mod fill;
+mod index;
 mod maps;
 mod name_index;
 pub mod pins;
+mod places;
 pub mod read;
 
 use std::{io, path::Path};
@@ -27,6 +29,7 @@ use aya_log::EbpfLogger;
 use dglb_common::{counters::Counters, layout::CHUNKS};
 
 use self::{
+    index::ClientMaps,
     maps::{array, set, typed},
     name_index::NameIndex,
     pins::Pins,
@@ -89,6 +92,14 @@ pub enum KernelError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// A table has no room left.
+    #[error("table \"{table}\" is full: all {size} elements are in use")]
+    Full {
+        /// The table.
+        table: &'static str,
+        /// Its elements.
+        size: u32,
+    },
     /// The object lacks something: it is of another version than this binary.
     #[error(
         "the kernel program has no \"{0}\": it was built from another version of the source; run `cargo xtask build`"
@@ -127,6 +138,8 @@ pub struct Kernel {
     ebpf: Ebpf,
     /// The inner maps of `rankings`, page by page.
     pages: Vec<Array<MapData, u64>>,
+    /// `None`: the node looks no IPv4 source up.
+    clients: Option<ClientMaps>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
 }
 
@@ -153,7 +166,11 @@ impl Kernel {
     ) -> Result<Self, KernelError> {
         let room = tables.room;
         let resolvers = room.resolvers.max(1);
-        let chunks = if tables.settings.maps_v4 != 0 { CHUNKS } else { 1 };
+        let chunks = if tables.settings.maps_v4 != 0 {
+            CHUNKS
+        } else {
+            1
+        };
         let (prefixes_v4, prefixes_v6) = tables.prefixes.count();
         let at_least_one = |len: usize| len.max(1) as u32;
         let log_level = log_level();
@@ -169,11 +186,18 @@ impl Kernel {
             .map_max_entries("prefixes_v4", at_least_one(prefixes_v4))
             .map_max_entries("prefixes_v6", at_least_one(prefixes_v6))
             .map_max_entries("client_chunks", chunks as u32)
+            .map_max_entries("client_runs", index::size_of_runs(tables))
             .map_max_entries("vantages", at_least_one(tables.vantages.len()))
             .map_max_entries("dns_lbs", at_least_one(tables.dns_lbs.len()))
             .map_max_entries("rankings", at_least_one(tables.pages()))
-            .map_max_entries("buckets", room.buckets.max(at_least_one(tables.buckets.len())))
-            .map_max_entries("answers", room.answers.max(at_least_one(tables.answers.len())));
+            .map_max_entries(
+                "buckets",
+                room.buckets.max(at_least_one(tables.buckets.len())),
+            )
+            .map_max_entries(
+                "answers",
+                room.answers.max(at_least_one(tables.answers.len())),
+            );
         let kept: Vec<_> = KEPT
             .iter()
             .filter_map(|name| pins.map(|pins| (*name, pins.map(name))))
@@ -183,6 +207,7 @@ impl Kernel {
         }
         let mut ebpf = loader.load(object)?;
         let pages = fill::fill(&mut ebpf, tables, &names)?;
+        let clients = ClientMaps::fill(&mut ebpf, tables)?;
         let program: &mut Xdp = ebpf
             .program_mut(PROGRAM)
             .ok_or(KernelError::Missing(PROGRAM))?
@@ -192,7 +217,12 @@ impl Kernel {
             0 => None,
             _ => Some(EbpfLogger::init(&mut ebpf)?),
         };
-        let mut kernel = Self { ebpf, pages, log };
+        let mut kernel = Self {
+            ebpf,
+            pages,
+            clients,
+            log,
+        };
         set(
             &mut array(&mut kernel.ebpf, "heartbeat")?,
             "heartbeat",
@@ -264,7 +294,9 @@ impl Kernel {
             source,
         };
         // The first page stays where it is.
-        rankings.set(0, page, 0).map_err(wrong)
+        rankings.set(0, page, 0).map_err(wrong)?;
+        self.free_places();
+        Ok(())
     }
 
     /// Pins one of the maps.

@@ -360,7 +360,9 @@ pub enum WireError {
     #[error("{0} must have zero addresses in its header")]
     PairUnexpected(MessageType),
     /// Not an IPv4 address.
-    #[error("the DNS-LB's address {0} is not an IPv4-mapped address; a DNS-LB announces its IPv4 address")]
+    #[error(
+        "the DNS-LB's address {0} is not an IPv4-mapped address; a DNS-LB announces its IPv4 address"
+    )]
     NotIpv4(Ipv6Addr),
     /// No host's address.
     #[error("address {0} is not a unicast address")]

@@ -162,7 +162,11 @@ mod tests {
         DnsB {
             map_listen: ([127, 0, 0, 1], 5353).into(),
             lease: Duration::from_secs(10),
-            dns_lbs: vec![node("default", None), node("one", Some(2)), node("two", None)],
+            dns_lbs: vec![
+                node("default", None),
+                node("one", Some(2)),
+                node("two", None),
+            ],
             default_dns_lb: 0,
             prefixes: Vec::new(),
             zones: Vec::new(),
@@ -190,7 +194,11 @@ mod tests {
         leases.renew(0, 9 * SECOND);
         leases.renew(2, 9 * SECOND);
         assert_eq!(serving(&leases, 11 * SECOND), [0, 1, 2], "the lease lasts");
-        assert_eq!(serving(&leases, 12 * SECOND), [0, 2, 2], "nothing was written");
+        assert_eq!(
+            serving(&leases, 12 * SECOND),
+            [0, 2, 2],
+            "nothing was written"
+        );
         assert_eq!(leases.expire(12 * SECOND), [], "nobody had it for a backup");
         leases.renew(1, 13 * SECOND);
         assert_eq!(serving(&leases, 13 * SECOND), [0, 1, 2]);

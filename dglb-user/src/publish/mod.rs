@@ -24,13 +24,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{
-    rank::{Rows, SelectError, Selection, first_ranking, select},
-    slots::{NoSlot, Slots},
-};
 use self::{
     build::{Built, RankedService},
     lease::Leases,
+};
+pub use self::{
+    rank::{Selection, first_ranking, select},
+    slots::{NoRoom, Slots},
 };
 use crate::{
     config::{Config, DnsB, Role},
@@ -60,6 +60,11 @@ pub trait DataPath: Send {
     /// # Errors
     /// What the kernel said.
     fn count(&mut self, counters: &Counters) -> Result<(), DataPathError>;
+
+    /// Whether a call of [`DataPath::grace`] would free anything here.
+    fn needs_grace(&self) -> bool {
+        false
+    }
 
     /// Waits until nobody reads any more what was no longer referred to when this was called.
     ///
@@ -136,7 +141,6 @@ pub struct Publisher {
     data_path: Box<dyn DataPath>,
     services: Vec<Option<RankedService>>,
     slots: Slots,
-    rows: Rows,
     leases: Leases,
     /// DNS-LBs that last announced an address other than the configured one: that they live says nothing
     /// of who answers there, so their renewals do not count.
@@ -164,7 +168,6 @@ impl Publisher {
             data_path,
             services: held.services,
             slots: held.slots,
-            rows: Rows::default(),
             leases,
             elsewhere: BTreeSet::new(),
         }
@@ -261,7 +264,9 @@ impl Publisher {
             .collect();
         let room = {
             let tables = self.tables();
-            let new = entries.keys().filter(|key| !tables.resolvers.contains_key(key));
+            let new = entries
+                .keys()
+                .filter(|key| !tables.resolvers.contains_key(key));
             let room = tables.room.resolvers as usize;
             (tables.resolvers.len() + new.count() > room).then_some(room)
         };
@@ -354,11 +359,10 @@ impl Publisher {
         service: &RankedService,
         vantage: u32,
         selection: &Selection,
-    ) -> Result<Vec<Change>, SelectError> {
+    ) -> Result<Vec<Change>, NoRoom> {
         let tables = Arc::clone(&self.tables);
         let tables = tables.read().unwrap_or_else(PoisonError::into_inner);
-        let (slots, rows) = (&mut self.slots, &mut self.rows);
-        select(&tables, slots, rows, service, vantage, selection)
+        select(&tables, &mut self.slots, service, vantage, selection)
     }
 
     /// Frees the slots of answers that nothing refers to any more.
@@ -368,7 +372,7 @@ impl Publisher {
             let always = self.services.iter().flatten().map(|service| service.nodata);
             self.slots.sweep(&tables, always)
         };
-        if !anything {
+        if !anything && !self.data_path.needs_grace() {
             return;
         }
         match self.data_path.grace() {
@@ -383,7 +387,10 @@ impl Publisher {
             return Ok(());
         }
         let applied = self.data_path.apply(changes);
-        let made = applied.as_ref().err().map_or(changes.len(), |error| error.made);
+        let made = applied
+            .as_ref()
+            .err()
+            .map_or(changes.len(), |error| error.made);
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         for change in &changes[..made] {
             tables.apply(change);

@@ -8,9 +8,8 @@ use std::{
 use dglb_common::layout::{AnswerRef, KIND_A, KIND_AAAA, ranking_place};
 
 use super::{
-    buckets,
     build::{Built, RankedService, SiteAddresses},
-    slots::{NoSlot, Slots},
+    slots::{NoRoom, Slots},
 };
 use crate::{
     ready::{self, Variants},
@@ -38,49 +37,18 @@ impl Selection {
     }
 }
 
-/// Why a selection can't be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SelectError {
-    /// No slot for another answer.
-    #[error(transparent)]
-    NoSlot(#[from] NoSlot),
-    /// No row for another weighted choice.
-    #[error("table \"buckets\" is full: all {0} rows are in use")]
-    NoRow(u32),
-}
-
-/// Which row of buckets belongs to which place of the rankings. A place keeps its row: who comes back to
-/// a weighted choice has the same clients again.
-#[derive(Clone, Debug, Default)]
-pub struct Rows(HashMap<(u32, u32, u32), u32>);
-
-impl Rows {
-    fn of(&mut self, tables: &Tables, place: (u32, u32, u32)) -> Result<u32, SelectError> {
-        let next = self.0.len() as u32;
-        if let Some(row) = self.0.get(&place) {
-            return Ok(*row);
-        }
-        if next >= tables.room.buckets {
-            return Err(SelectError::NoRow(tables.room.buckets));
-        }
-        self.0.insert(place, next);
-        Ok(next)
-    }
-}
-
 /// The changes, in the order in which they are to be made, after which `vantage` answers for `service`
 /// with `selection`.
 ///
 /// # Errors
-/// [`SelectError`]: nothing is to be changed then.
+/// [`NoRoom`]: nothing is to be changed then.
 pub fn select(
     tables: &Tables,
     slots: &mut Slots,
-    rows: &mut Rows,
     service: &RankedService,
     vantage: u32,
     selection: &Selection,
-) -> Result<Vec<Change>, SelectError> {
+) -> Result<Vec<Change>, NoRoom> {
     let mut changes = Vec::new();
     for kind in [KIND_A, KIND_AAAA] {
         let word = match choice(service, selection, kind) {
@@ -91,18 +59,8 @@ pub fn select(
                 for (variants, weight) in shares {
                     words.push((place(tables, slots, variants, &mut changes)?, weight));
                 }
-                let row = rows.of(tables, (vantage, service.group, kind))?;
-                let before = tables.buckets.get(row as usize);
-                match buckets::assign(&words, before.unwrap_or(&buckets::EMPTY)) {
-                    None => service.nodata,
-                    Some(words) => {
-                        if before != Some(&words) {
-                            let words = Box::new(words);
-                            changes.push(Change::SetBuckets { row, words });
-                        }
-                        AnswerRef::buckets(row)
-                    }
-                }
+                let place = (vantage, service.group, kind);
+                slots.row(tables, place, &words, &mut changes)?
             }
         };
         if tables.word(vantage, service.group, kind) != word {
@@ -119,7 +77,7 @@ fn place(
     slots: &mut Slots,
     variants: Variants,
     changes: &mut Vec<Change>,
-) -> Result<AnswerRef, NoSlot> {
+) -> Result<AnswerRef, NoRoom> {
     let mut failed = None;
     let word = variants.link(|answer| {
         let placed = slots.place(tables, answer, changes);
@@ -181,25 +139,26 @@ fn choice(service: &RankedService, selection: &Selection, kind: u32) -> Choice {
 /// order of the configuration: that is more than nothing.
 ///
 /// # Errors
-/// [`SelectError`]: the tables have no room.
+/// [`NoRoom`]: the tables have no room.
 pub fn first_ranking(
     built: &mut Built,
     rankings: &HashMap<usize, Vec<usize>>,
-) -> Result<(), SelectError> {
+) -> Result<(), NoRoom> {
     let vantages = if built.tables.settings.maps_v4 != 0 || built.tables.settings.maps_v6 != 0 {
         built.tables.vantages.len() as u32
     } else {
         1
     };
-    let mut rows = Rows::default();
     for (index, service) in built.services.iter().enumerate() {
         let Some(service) = service else { continue };
         let up = rankings.get(&index).filter(|sites| !sites.is_empty());
-        let sites = up.cloned().unwrap_or_else(|| (0..service.sites.len()).collect());
+        let sites = up
+            .cloned()
+            .unwrap_or_else(|| (0..service.sites.len()).collect());
         let best = Selection::Best(sites);
         for vantage in 0..vantages {
             let tables = &built.tables;
-            let changes = select(tables, &mut built.slots, &mut rows, service, vantage, &best)?;
+            let changes = select(tables, &mut built.slots, service, vantage, &best)?;
             for change in &changes {
                 built.tables.apply(change);
             }

@@ -1,38 +1,81 @@
-//! Which slots of `answers` are in use.
+//! Which slots of `answers` and which rows of `buckets` are in use.
 //!
-//! Equal answers share a slot. A slot is written while nothing refers to it, and referred to after that.
-//! Once nothing refers to it any more it rests, because a reader may have met the reference just before;
-//! after a grace period ([`super::DataPath::grace`]) it is free, and its next answer has the next
-//! generation, so that a reference that somebody kept all the same is seen to be old.
+//! Equal answers share a slot. A slot or row is written while nothing refers to it, and referred to after
+//! that; what is in use is never written. Once nothing refers to it any more it rests, because a reader
+//! may have met the reference just before; after a grace period ([`super::DataPath::grace`]) it is free,
+//! and a slot's next answer has the next generation, so that a reference that somebody kept all the same
+//! is seen to be old.
 //!
 //! Who refers to what is not counted but looked up ([`Slots::sweep`]): a count that drifts would free
 //! what is in use.
 
 use std::collections::HashMap;
 
-use dglb_common::layout::{Answer, AnswerRef};
+use dglb_common::layout::{Answer, AnswerRef, BucketRow};
 
+use super::buckets;
 use crate::tables::{Change, Tables};
 
 /// Generations are below this.
 const GENERATIONS: u32 = 1 << 30;
 
-/// The slots of one node.
+/// A place of the rankings: vantage, group, kind.
+pub type Place = (u32, u32, u32);
+
+/// The slots and rows of one node.
 #[derive(Clone, Debug, Default)]
 pub struct Slots {
     interned: HashMap<Box<[u8]>, AnswerRef>,
-    /// Slots that were given out, free ones among them.
-    len: u32,
-    free: Vec<u32>,
-    resting: Vec<u32>,
+    answers: Pool,
+    rows: Pool,
+    /// The last row of each place: who comes back to a weighted choice has the same clients again.
+    last_rows: HashMap<Place, BucketRow>,
     /// Whether references may have gone since the last sweep.
     is_dirty: bool,
 }
 
-/// All slots are in use.
+/// The elements of one table.
+#[derive(Clone, Debug, Default)]
+struct Pool {
+    /// Elements that were given out, free ones among them.
+    len: u32,
+    free: Vec<u32>,
+    resting: Vec<u32>,
+}
+
+/// There is no room for a selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("table \"answers\" is full: all {0} slots are in use")]
-pub struct NoSlot(pub u32);
+pub enum NoRoom {
+    /// No slot for another answer.
+    #[error("table \"answers\" is full: all {0} slots are in use")]
+    Slots(u32),
+    /// No row for another weighted choice.
+    #[error("table \"buckets\" is full: all {0} rows are in use")]
+    Rows(u32),
+}
+
+impl Pool {
+    fn take(&mut self, room: u32) -> Option<u32> {
+        if let Some(free) = self.free.pop() {
+            return Some(free);
+        }
+        let next = self.len;
+        (next < room).then(|| {
+            self.len += 1;
+            next
+        })
+    }
+
+    /// Puts to rest what is neither in use nor free; what rests already stays so.
+    fn rest(&mut self, in_use: &[bool]) {
+        let mut others = in_use.to_vec();
+        for index in self.free.iter().chain(&self.resting) {
+            others[*index as usize] = true;
+        }
+        self.resting
+            .extend((0..self.len).filter(|index| !others[*index as usize]));
+    }
+}
 
 impl Slots {
     /// The reference to `answer` while the tables are built: its slot is new, or that of an equal one.
@@ -44,7 +87,7 @@ impl Slots {
         answer.generation = 1;
         let reference = AnswerRef::new(answers.len() as u32, answer.generation);
         answers.push(answer);
-        self.len = answers.len() as u32;
+        self.answers.len = answers.len() as u32;
         self.interned.insert(content, reference);
         reference
     }
@@ -53,33 +96,26 @@ impl Slots {
     /// writes it is added to `changes`.
     ///
     /// # Errors
-    /// [`NoSlot`]: sweep and wait first, or go without.
+    /// [`NoRoom`]: sweep and wait first, or go without.
     pub fn place(
         &mut self,
         tables: &Tables,
         mut answer: Answer,
         changes: &mut Vec<Change>,
-    ) -> Result<AnswerRef, NoSlot> {
+    ) -> Result<AnswerRef, NoRoom> {
+        self.is_dirty = true;
         let content = content(&answer);
         if let Some(reference) = self.interned.get(&content) {
             return Ok(*reference);
         }
         let room = tables.room.answers;
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None if self.len < room => {
-                self.len += 1;
-                self.len - 1
-            }
-            None => return Err(NoSlot(room)),
-        };
+        let slot = self.answers.take(room).ok_or(NoRoom::Slots(room))?;
         let before = tables.answers.get(slot as usize);
         let before = before.map_or(0, |answer| answer.generation);
         // The first generation is 1, also after the last one.
         answer.generation = before % (GENERATIONS - 1) + 1;
         let reference = AnswerRef::new(slot, answer.generation);
         self.interned.insert(content, reference);
-        self.is_dirty = true;
         changes.push(Change::SetAnswer {
             slot,
             answer: Box::new(answer),
@@ -87,49 +123,98 @@ impl Slots {
         Ok(reference)
     }
 
+    /// The word for a weighted choice at `place` among answers that were placed before; the change that
+    /// writes its row is added to `changes`. [`AnswerRef::NONE`]: all weights are zero.
+    ///
+    /// # Errors
+    /// [`NoRoom`]: sweep and wait first, or go without.
+    pub fn row(
+        &mut self,
+        tables: &Tables,
+        place: Place,
+        shares: &[(AnswerRef, u32)],
+        changes: &mut Vec<Change>,
+    ) -> Result<AnswerRef, NoRoom> {
+        let (vantage, group, kind) = place;
+        let before = self.last_rows.get(&place).unwrap_or(&buckets::EMPTY);
+        let Some(words) = buckets::assign(shares, before) else {
+            return Ok(AnswerRef::NONE);
+        };
+        let now = tables.word(vantage, group, kind);
+        if now.is_buckets() && tables.buckets.get(now.slot() as usize) == Some(&words) {
+            return Ok(now);
+        }
+        self.is_dirty = true;
+        let room = tables.room.buckets;
+        let row = self.rows.take(room).ok_or(NoRoom::Rows(room))?;
+        self.last_rows.insert(place, words);
+        changes.push(Change::SetBuckets {
+            row,
+            words: Box::new(words),
+        });
+        Ok(AnswerRef::buckets(row))
+    }
+
     /// Puts to rest what neither the tables nor `held` refer to; whether there is anything that a
     /// grace period would free.
     pub fn sweep(&mut self, tables: &Tables, held: impl IntoIterator<Item = AnswerRef>) -> bool {
-        if !self.is_dirty {
-            return !self.resting.is_empty();
+        if self.is_dirty {
+            self.is_dirty = false;
+            let mut marks = Marks {
+                answers: vec![false; self.answers.len as usize],
+                rows: vec![false; self.rows.len as usize],
+            };
+            for word in tables.rankings.iter().copied().chain(held) {
+                marks.mark(tables, word);
+            }
+            self.answers.rest(&marks.answers);
+            self.rows.rest(&marks.rows);
+            self.interned
+                .retain(|_, reference| marks.answers[reference.slot() as usize]);
         }
-        self.is_dirty = false;
-        let mut in_use = vec![false; self.len as usize];
-        let rows = tables.buckets.iter().flatten().map(|word| AnswerRef(*word));
-        let words = tables.rankings.iter().copied().chain(rows).chain(held);
-        for word in words {
-            mark(tables, &mut in_use, word);
-        }
-        for slot in self.free.iter().chain(&self.resting) {
-            in_use[*slot as usize] = true;
-        }
-        self.interned
-            .retain(|_, reference| in_use[reference.slot() as usize]);
-        self.resting
-            .extend((0..self.len).filter(|slot| !in_use[*slot as usize]));
-        !self.resting.is_empty()
+        !self.answers.resting.is_empty() || !self.rows.resting.is_empty()
     }
 
     /// A grace period is over since the last sweep.
     pub fn rested(&mut self) {
-        self.free.append(&mut self.resting);
+        for pool in [&mut self.answers, &mut self.rows] {
+            pool.free.append(&mut pool.resting);
+        }
     }
 }
 
-/// Marks what `word` refers to, and its smaller variants.
-fn mark(tables: &Tables, in_use: &mut [bool], mut word: AnswerRef) {
-    while word.is_ready() && !word.is_buckets() {
-        let Some(mark) = in_use.get_mut(word.slot() as usize) else {
-            return;
-        };
-        // Marked: so are those that follow.
-        if std::mem::replace(mark, true) {
-            return;
+/// What is in use.
+struct Marks {
+    answers: Vec<bool>,
+    rows: Vec<bool>,
+}
+
+impl Marks {
+    /// What `word` refers to: an answer, or a row and its answers.
+    fn mark(&mut self, tables: &Tables, word: AnswerRef) {
+        if !word.is_ready() || !word.is_buckets() {
+            return self.mark_answer(tables, word);
         }
-        let Some(answer) = tables.answer_at(word) else {
-            return;
-        };
-        word = AnswerRef(answer.smaller);
+        let row = word.slot() as usize;
+        if let (Some(mark), Some(words)) = (self.rows.get_mut(row), tables.buckets.get(row))
+            && !std::mem::replace(mark, true)
+        {
+            for word in words {
+                self.mark_answer(tables, AnswerRef(*word));
+            }
+        }
+    }
+
+    /// An answer and its smaller variants.
+    fn mark_answer(&mut self, tables: &Tables, mut word: AnswerRef) {
+        while let Some(answer) = tables.answer_at(word) {
+            let mark = self.answers.get_mut(word.slot() as usize);
+            // Marked before: so are those that follow.
+            if mark.is_none_or(|mark| std::mem::replace(mark, true)) {
+                return;
+            }
+            word = AnswerRef(answer.smaller);
+        }
     }
 }
 
@@ -172,7 +257,7 @@ mod tests {
     }
 
     /// Places an answer and makes the change.
-    fn place(slots: &mut Slots, tables: &mut Tables, answer: Answer) -> Result<AnswerRef, NoSlot> {
+    fn place(slots: &mut Slots, tables: &mut Tables, answer: Answer) -> Result<AnswerRef, NoRoom> {
         let mut changes = Vec::new();
         let reference = slots.place(tables, answer, &mut changes);
         for change in &changes {
@@ -185,6 +270,7 @@ mod tests {
         Tables {
             room: Room {
                 answers,
+                buckets: 2,
                 ..Room::default()
             },
             rankings: vec![AnswerRef::NONE; 256],
@@ -216,12 +302,12 @@ mod tests {
         tables.rankings[3] = first;
         assert!(!slots.sweep(&tables, []), "in use");
         let full = place(&mut slots, &mut tables, answer(2, AnswerRef::NONE));
-        assert_eq!(full, Err(NoSlot(1)));
+        assert_eq!(full, Err(NoRoom::Slots(1)));
         tables.rankings[3] = AnswerRef::NONE;
         slots.is_dirty = true;
         assert!(slots.sweep(&tables, []), "at rest");
         let resting = place(&mut slots, &mut tables, answer(2, AnswerRef::NONE));
-        assert_eq!(resting, Err(NoSlot(1)), "a reader may be under way");
+        assert_eq!(resting, Err(NoRoom::Slots(1)), "a reader may be under way");
         slots.rested();
         let second = place(&mut slots, &mut tables, answer(2, AnswerRef::NONE)).expect("free");
         assert_eq!((second.slot(), second.generation()), (first.slot(), 2));
@@ -235,9 +321,12 @@ mod tests {
         let large = place(&mut slots, &mut tables, answer(2, small)).expect("room");
         let held = place(&mut slots, &mut tables, answer(3, AnswerRef::NONE)).expect("room");
         let gone = place(&mut slots, &mut tables, answer(4, AnswerRef::NONE)).expect("room");
-        tables.buckets.push([large.0; dglb_common::layout::BUCKETS]);
+        let mut changes = Vec::new();
+        let row = slots.row(&tables, (0, 0, 3), &[(large, 1)], &mut changes);
+        tables.apply(&changes[0]);
+        tables.rankings[3] = row.expect("room");
         assert!(slots.sweep(&tables, [held]));
-        assert_eq!(slots.resting, [gone.slot()]);
+        assert_eq!(slots.answers.resting, [gone.slot()]);
     }
 
     #[test]
@@ -249,5 +338,41 @@ mod tests {
         slots.rested();
         let next = place(&mut slots, &mut tables, answer(2, AnswerRef::NONE)).expect("free");
         assert_eq!((next.slot(), next.generation()), (first.slot(), 1));
+    }
+
+    #[test]
+    fn a_row_in_use_is_never_written_and_comes_back_after_a_grace_period() {
+        let (mut slots, mut tables) = (Slots::default(), tables(9));
+        let place_of = (0, 0, 3);
+        let one = place(&mut slots, &mut tables, answer(1, AnswerRef::NONE)).expect("room");
+        let two = place(&mut slots, &mut tables, answer(2, AnswerRef::NONE)).expect("room");
+        let publish = |slots: &mut Slots, tables: &mut Tables, shares: &[(AnswerRef, u32)]| {
+            let mut changes = Vec::new();
+            let row = slots.row(tables, place_of, shares, &mut changes)?;
+            for change in &changes {
+                tables.apply(change);
+            }
+            tables.rankings[3] = row;
+            Ok::<_, NoRoom>(row)
+        };
+        let first = publish(&mut slots, &mut tables, &[(one, 1), (two, 1)]);
+        assert_eq!(first, Ok(AnswerRef::buckets(0)));
+        let same = publish(&mut slots, &mut tables, &[(one, 2), (two, 2)]);
+        assert_eq!(same, first, "the same shares");
+        let second = publish(&mut slots, &mut tables, &[(one, 3), (two, 1)]);
+        assert_eq!(second, Ok(AnswerRef::buckets(1)));
+        let kept = |row: usize| {
+            let both = tables.buckets[0].iter().zip(&tables.buckets[row]);
+            both.filter(|(one, other)| one == other).count()
+        };
+        assert_eq!(kept(1), 48, "16 buckets moved");
+        let full = publish(&mut slots, &mut tables, &[(one, 1), (two, 3)]);
+        assert_eq!(full, Err(NoRoom::Rows(2)));
+        assert!(slots.sweep(&tables, [one, two]));
+        slots.rested();
+        let third = publish(&mut slots, &mut tables, &[(one, 1), (two, 3)]);
+        assert_eq!(third, Ok(AnswerRef::buckets(0)));
+        let none = publish(&mut slots, &mut tables, &[(one, 0)]);
+        assert_eq!(none, Ok(AnswerRef::NONE));
     }
 }

@@ -34,8 +34,7 @@ pub enum Change {
         /// The answer, of a generation that the slot never had.
         answer: Box<Answer>,
     },
-    /// A row of buckets is written, word by word: each word is a whole reference, so that a reader meets
-    /// the old or the new one. One behind the last is a new one.
+    /// A free row is written, which nothing refers to yet; one behind the last is a new one.
     SetBuckets {
         /// The row.
         row: u32,

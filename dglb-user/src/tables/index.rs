@@ -15,6 +15,10 @@ use ipnet::IpNet;
 
 use super::Tables;
 
+mod words;
+
+pub use self::words::{BrokenRun, ClientWords, Difference, elements};
+
 /// Who has which vantage, in the order of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIndex {
@@ -56,18 +60,23 @@ impl ClientIndex {
         }
     }
 
-    /// A resolver is mapped: gives the chunk that may have another run now.
-    pub fn set(&mut self, resolver: Ipv4Addr, vantage: u32) -> u32 {
-        let address = resolver.to_bits();
-        self.exact.insert(address, vantage as u16);
-        ChunkWord::of(address)
+    /// A resolver is mapped: gives the chunk that has another run now, if one has.
+    pub fn set(&mut self, resolver: Ipv4Addr, vantage: u32) -> Option<u32> {
+        let (address, vantage) = (resolver.to_bits(), vantage as u16);
+        let before = self.exact.insert(address, vantage);
+        (before != Some(vantage)).then_some(ChunkWord::of(address))
     }
 
     /// A resolver is mapped no longer: gives the chunk that may have another run now.
-    pub fn remove(&mut self, resolver: Ipv4Addr) -> u32 {
+    pub fn remove(&mut self, resolver: Ipv4Addr) -> Option<u32> {
         let address = resolver.to_bits();
-        self.exact.remove(&address);
-        ChunkWord::of(address)
+        self.exact.remove(&address)?;
+        Some(ChunkWord::of(address))
+    }
+
+    /// Prefixes that lie within a chunk.
+    pub fn inner_prefixes(&self) -> usize {
+        self.inner.len()
     }
 
     /// The chunks that hold a resolver or a prefix of their own; all others are uniform.

@@ -58,6 +58,11 @@ impl Prefixes {
 
     /// The longest prefix that holds the first `source_len` bits of the client's word.
     pub fn longest(&self, client: Client, source_len: u8) -> Option<PrefixValue> {
+        self.find(client, source_len).map(|(_, value)| value)
+    }
+
+    /// The same with its length.
+    fn find(&self, client: Client, source_len: u8) -> Option<(u8, PrefixValue)> {
         let word = u64::from_be(client.word);
         match client.is_v6 {
             0 => self.v4.longest(word, source_len.min(BITS_V4)),
@@ -135,12 +140,12 @@ impl Family {
         }
     }
 
-    fn longest(&self, address: u64, max_len: u8) -> Option<PrefixValue> {
+    fn longest(&self, address: u64, max_len: u8) -> Option<(u8, PrefixValue)> {
         let mut lengths = self.lengths & (u128::MAX >> (127 - max_len));
         while lengths != 0 {
             let len = 127 - lengths.leading_zeros() as u8;
             if let Some(value) = self.entries.get(&(bits(address, len), len)) {
-                return Some(*value);
+                return Some((len, *value));
             }
             lengths &= !(1 << len);
         }

@@ -6,6 +6,7 @@ mod options;
 mod rows;
 mod sizes;
 mod subnet;
+mod walk;
 mod world;
 
 use std::{

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dglb_common::{
     layout::{
-        AnswerRef, DnsLbValue, MAX_LABEL_COUNTS, NameRole, NameValue, NameWord, RANKING_PAGE, Secret,
-        VantageValue, ranking_place,
+        AnswerRef, DnsLbValue, MAX_LABEL_COUNTS, NameRole, NameValue, NameWord, RANKING_PAGE,
+        Secret, VantageValue, ranking_place,
     },
     name,
 };

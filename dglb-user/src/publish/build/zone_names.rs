@@ -48,9 +48,7 @@ impl ZoneNames {
         // A zone that came early may lack what one that came later brought in.
         let names = all
             .into_iter()
-            .filter(|(name, _)| {
-                counts.contains(&name.label_count()) && !balanced.contains(name)
-            })
+            .filter(|(name, _)| counts.contains(&name.label_count()) && !balanced.contains(name))
             .collect();
         Self { names, complete }
     }
