@@ -118,6 +118,7 @@ impl Iterator for Frames {
 
 /// Whether one host can have the address.
 fn is_host(address: IpAddr) -> bool {
-    let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0);
+    let is_broadcast =
+        matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0);
     !(address.is_loopback() || address.is_multicast() || address.is_unspecified() || is_broadcast)
 }

@@ -12,8 +12,9 @@ use dglb_user::{
     config::{Config, DnsB, Role},
     label::Label,
     publish::{
+        Selection,
         build::{Built, Restored, build},
-        Rows, Selection, select,
+        select,
     },
     tables::Tables,
 };
@@ -79,7 +80,6 @@ impl Model {
             *value = self.vantage(vantage);
         }
         built.tables.heartbeat = monotonic_ns();
-        let mut rows = Rows::default();
         for (index, by_vantage) in self.rankings.iter().enumerate() {
             let Some(service) = built.services[index].clone() else {
                 continue;
@@ -89,7 +89,7 @@ impl Model {
                 let (tables, slots) = (&built.tables, &mut built.slots);
                 let selection = selection(choice, service.sites.len());
                 let vantage = vantage as u32;
-                let changes = select(tables, slots, &mut rows, &service, vantage, &selection);
+                let changes = select(tables, slots, &service, vantage, &selection);
                 for change in changes.expect("it fits") {
                     built.tables.apply(&change);
                 }
@@ -152,11 +152,7 @@ impl Model {
         };
         let candidates = [configured, Some(self.default_vantage())];
         let up = |candidate: &usize| !self.silent.contains(candidate);
-        candidates
-            .into_iter()
-            .flatten()
-            .find(up)
-            .unwrap_or(vantage)
+        candidates.into_iter().flatten().find(up).unwrap_or(vantage)
     }
 
     fn vantage(&self, vantage: usize) -> VantageValue {

@@ -25,12 +25,12 @@ use hickory_proto::{
     rr::DNSClass,
 };
 
-use self::{form::Edns, records::wire_len};
 pub use self::{
     asker::Asker,
     expected::{Expected, Sections, Sizes},
     form::{Form, Subnet, form},
 };
+use self::{form::Edns, records::wire_len};
 use crate::model::Model;
 
 /// How much a response may hold.
@@ -232,7 +232,11 @@ fn check_edns(
     } else {
         expected.scope
     };
-    let mut wanted: Vec<Vec<u8>> = asked.subnet.map(|subnet| echo(subnet, scope)).into_iter().collect();
+    let mut wanted: Vec<Vec<u8>> = asked
+        .subnet
+        .map(|subnet| echo(subnet, scope))
+        .into_iter()
+        .collect();
     let mut seen = options(octets)?;
     // The identifier is left out where it would not fit (an empty one says nothing).
     if asked.nsid {

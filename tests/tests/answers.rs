@@ -73,7 +73,10 @@ impl Query {
     fn roomy(&self) -> Vec<u8> {
         const PADDING: u16 = 12;
         let mut options = vec![opt::option(PADDING, &[0; 300])];
-        options.extend(self.subnet.map(|net| opt::client_subnet(net.addr(), net.prefix_len())));
+        options.extend(
+            self.subnet
+                .map(|net| opt::client_subnet(net.addr(), net.prefix_len())),
+        );
         let message = self.message.clone();
         message.with(opt::record(1232, false, &options)).octets()
     }
@@ -139,7 +142,9 @@ impl Tried {
     fn in_user_space(&self, fixture: &Fixture, query: &Query) {
         let about = format!("{} ({})", fixture.sentence, fixture.ask);
         let asked = query.roomy();
-        let answered = self.answerer.answer_message(&asked, fixture.source, Transport::Udp);
+        let answered = self
+            .answerer
+            .answer_message(&asked, fixture.source, Transport::Udp);
         let answered = answered.expect("a response");
         let message = Response::from_vec(&answered.octets).expect("readable");
         let expected: Vec<_> = fixture.response.iter().map(|line| filled(line)).collect();
@@ -286,11 +291,19 @@ fn what_no_row_has() {
 #[test]
 fn what_is_not_a_dns_isp_lbs_own_is_left_to_the_resolver() {
     let mut tried = Tried::new(Node::IspLb);
-    let asks = ["example.com A", "x.shop.foo.com A", ". NS", "foo.com A", "www.g.foo.com AXFR"];
+    let asks = [
+        "example.com A",
+        "x.shop.foo.com A",
+        ". NS",
+        "foo.com A",
+        "www.g.foo.com AXFR",
+    ];
     for ask in asks {
         let query = Query::of(ask).short();
         let source = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 99));
-        let answered = tried.answerer.answer_message(&query, source, Transport::Udp);
+        let answered = tried
+            .answerer
+            .answer_message(&query, source, Transport::Udp);
         assert_eq!(answered, None, "{ask}");
         let destination = tried.model.config.node.addresses[0];
         let frame = Packet::plain(source, destination, query).octets();

@@ -30,11 +30,14 @@ fn compare(name: &str) {
     let before = kernel.counters().expect("counters are there");
     let mut run = Run::new(&case, Some(kernel), JUDGE_EVERY);
     for frame in corpus::load(&corpus::directory(), name).expect("a corpus that can be read") {
-        run.check(&frame).unwrap_or_else(|failure| panic!("{failure}"));
+        run.check(&frame)
+            .unwrap_or_else(|failure| panic!("{failure}"));
     }
-    run.sweep(SEED).unwrap_or_else(|failure| panic!("{failure}"));
+    run.sweep(SEED)
+        .unwrap_or_else(|failure| panic!("{failure}"));
     let frames = FRAMES * case.percent / 100;
-    run.random(SEED, frames).unwrap_or_else(|failure| panic!("{failure}"));
+    run.random(SEED, frames)
+        .unwrap_or_else(|failure| panic!("{failure}"));
     println!("{name}: {:?}", run.tally);
     run.check_counters(&before).unwrap();
     run.check_quotas(OF_EACH_ROW).unwrap();
@@ -43,7 +46,8 @@ fn compare(name: &str) {
 /// User space before the oracle, every answer judged.
 fn judge(case: &Case) {
     let mut run = Run::new(case, None, 1);
-    run.random(SEED, 3000).unwrap_or_else(|failure| panic!("{failure}"));
+    run.random(SEED, 3000)
+        .unwrap_or_else(|failure| panic!("{failure}"));
     println!("{}: {:?}", case.name, run.tally);
     run.check_quotas(20).unwrap();
 }

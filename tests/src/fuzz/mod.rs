@@ -25,7 +25,12 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
         .map(|digit| Some(digit.to_digit(16)? as u8))
         .collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    Some(
+        digits
+            .chunks(2)
+            .map(|pair| pair[0] << 4 | pair[1])
+            .collect(),
+    )
 }
 
 #[cfg(test)]

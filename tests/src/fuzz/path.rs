@@ -88,10 +88,7 @@ impl InKernel {
     }
 
     fn run_once(&mut self, frame: &[u8]) -> Result<(u32, usize), ProgramError> {
-        let program = self
-            .kernel
-            .program()
-            .map_err(|_| ProgramError::NotLoaded)?;
+        let program = self.kernel.program().map_err(|_| ProgramError::NotLoaded)?;
         let result = program.test_run(TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut self.out),

@@ -104,14 +104,21 @@ pub(super) fn addresses(
             let in_order: Vec<usize> = (0..sites.len()).collect();
             let up = if up.is_empty() { &in_order } else { up };
             let best = up.iter().find_map(|site| record(*site));
-            (best.map(|best| vec![vec![best]]).into_iter().collect(), place.scope)
+            (
+                best.map(|best| vec![vec![best]]).into_iter().collect(),
+                place.scope,
+            )
         }
         Choice::List(up) => {
             let all: Vec<Record> = up.iter().filter_map(|site| record(*site)).collect();
             let longest = all.len().min(LONGEST_LIST);
             let lists = (1..=longest).rev().map(|len| all[..len].to_vec());
             let lists: Vec<Vec<Record>> = lists.collect();
-            let choices = if lists.is_empty() { Vec::new() } else { vec![lists] };
+            let choices = if lists.is_empty() {
+                Vec::new()
+            } else {
+                vec![lists]
+            };
             (choices, place.scope)
         }
         Choice::Weighted(shares) => {

@@ -64,9 +64,7 @@ fn form_c(
         return match query.query_type() {
             RecordType::NS | RecordType::SOA => in_zone(node, zone, query),
             // RFC 8482 §4.2: a synthesized HINFO only "if there is no CNAME present at the owner name".
-            RecordType::ANY => {
-                Expected::data(Counter::BZone, vec![cname]).scoped(place.scope)
-            }
+            RecordType::ANY => Expected::data(Counter::BZone, vec![cname]).scoped(place.scope),
             qtype if is_upkeep(qtype) => nodata(zone, Counter::BZone),
             _ => Expected::data(Counter::BCName, vec![cname]).scoped(place.scope),
         };

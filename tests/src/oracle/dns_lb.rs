@@ -154,7 +154,10 @@ fn negative(
 /// The vantage of a label that is known here: the node's own, or one that it stands in for.
 fn vantage_of(node: &DnsLb, label: &str) -> Option<usize> {
     let own = [node.label.to_string()].into_iter();
-    let others = node.stands_in_for.iter().map(|other| other.label.to_string());
+    let others = node
+        .stands_in_for
+        .iter()
+        .map(|other| other.label.to_string());
     own.chain(others).position(|of| of == label)
 }
 
@@ -167,5 +170,8 @@ fn addresses_of(node: &DnsLb, vantage: usize) -> Vec<IpAddr> {
             (other.address, other.address_v6)
         }
     };
-    [IpAddr::V4(v4)].into_iter().chain(v6.map(IpAddr::V6)).collect()
+    [IpAddr::V4(v4)]
+        .into_iter()
+        .chain(v6.map(IpAddr::V6))
+        .collect()
 }

@@ -79,11 +79,7 @@ pub fn form(octets: &[u8], believes: bool) -> Form {
 }
 
 /// `None`: FORMERR.
-fn plain(
-    octets: &[u8],
-    header: &Header,
-    believes: bool,
-) -> Option<Result<Plain, ResponseCode>> {
+fn plain(octets: &[u8], header: &Header, believes: bool) -> Option<Result<Plain, ResponseCode>> {
     let counts = &header.counts;
     let mut decoder = BinDecoder::new(octets);
     Header::read(&mut decoder).ok()?;
@@ -160,9 +156,7 @@ fn subnet(data: &[u8]) -> Option<Subnet> {
         return None;
     }
     let mut octets = [0; 16];
-    octets
-        .get_mut(..address.len())?
-        .copy_from_slice(address);
+    octets.get_mut(..address.len())?.copy_from_slice(address);
     let address = match family {
         1 => IpAddr::V4(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3])),
         2 => IpAddr::V6(Ipv6Addr::from(octets)),

@@ -67,13 +67,16 @@ pub fn judge_reply(model: &Model, frame: &[u8], reply: &[u8]) -> Result<Counter,
         expect("UDP, hop limit 64", packet[6..8] == [17, 64])?;
         8..40
     };
-    let (one, other) = addresses.clone().into_iter().partition::<Vec<_>, _>(|at| {
-        *at < addresses.start + addresses.len() / 2
-    });
+    let (one, other) = addresses
+        .clone()
+        .into_iter()
+        .partition::<Vec<_>, _>(|at| *at < addresses.start + addresses.len() / 2);
     let swapped = one.iter().zip(&other);
     expect(
         "addresses are not swapped",
-        swapped.clone().all(|(&a, &b)| packet[a] == asked[b] && packet[b] == asked[a]),
+        swapped
+            .clone()
+            .all(|(&a, &b)| packet[a] == asked[b] && packet[b] == asked[a]),
     )?;
     let port = &asked[ip_header..ip_header + 2];
     expect(

@@ -9,11 +9,7 @@ use hickory_proto::{
     serialize::binary::{BinEncodable as _, BinEncoder},
 };
 
-use super::{
-    Expected, Sections, Sizes,
-    form::Plain,
-    records::wire_len,
-};
+use super::{Expected, Sections, Sizes, form::Plain, records::wire_len};
 
 /// Holds the records of a response against what is expected.
 pub(super) fn check(
@@ -29,8 +25,7 @@ pub(super) fn check(
         Counter::BCLabel | Counter::LbApex => 16,
         _ => 0,
     };
-    let fits =
-        |sections: &Sections| around + compressed_len(plain, sections) + spelt <= limit;
+    let fits = |sections: &Sections| around + compressed_len(plain, sections) + spelt <= limit;
     if message.metadata.truncation {
         if message.all_sections().next().is_some() {
             return Err("TC and records".to_owned());
@@ -88,7 +83,11 @@ fn compressed_len(plain: &Plain, sections: &Sections) -> usize {
     let mut encoder = BinEncoder::new(&mut octets);
     let mut question = plain.query.clone();
     question.set_name(question.name().to_lowercase());
-    let records = [&sections.answers, &sections.authorities, &sections.additionals];
+    let records = [
+        &sections.answers,
+        &sections.authorities,
+        &sections.additionals,
+    ];
     // Pointers count from the start of the message.
     let written = encoder
         .emit_vec(&[0; 12])

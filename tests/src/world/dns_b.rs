@@ -20,7 +20,10 @@ use crate::model::{Choice, Model};
 pub fn dns_b() -> Model {
     let v4 = IpAddr::V4(DNS_B);
     let zones = vec![
-        zone("g.foo.com", &[("ns1.g.foo.com", v4), ("a.ent.g.foo.com", v4)]),
+        zone(
+            "g.foo.com",
+            &[("ns1.g.foo.com", v4), ("a.ent.g.foo.com", v4)],
+        ),
         zone("shop.foo.com", &[("old.shop.foo.com", v4)]),
         zone("own.foo.com", &[("own.foo.com", v4)]),
         short_zone("q"),

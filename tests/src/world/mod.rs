@@ -70,7 +70,12 @@ pub const NODES: [NodeLine; 6] = [
         None,
         None,
     ),
-    ("lb3.isp3.example", Ipv4Addr::new(192, 0, 2, 107), None, None),
+    (
+        "lb3.isp3.example",
+        Ipv4Addr::new(192, 0, 2, 107),
+        None,
+        None,
+    ),
     (
         "lb4.isp4.example",
         Ipv4Addr::new(192, 0, 2, 108),

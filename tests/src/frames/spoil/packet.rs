@@ -21,13 +21,14 @@ pub(super) const OF_BOTH: &[(&str, OfPacket)] = &[
         }
     }),
     ("tags in an order that none has", |random, packet| {
-        packet.tags = random.pick::<&[[u8; 4]]>(&[
-            &[[0x81, 0, 0, 1], [0x88, 0xa8, 0, 2]],
-            &[[0x88, 0xa8, 0, 1], [0x88, 0xa8, 0, 2]],
-            &[[0x88, 0xa8, 0, 1]],
-            &[[0x91, 0, 0, 1], [0x81, 0, 0, 2]],
-        ])
-        .to_vec();
+        packet.tags = random
+            .pick::<&[[u8; 4]]>(&[
+                &[[0x81, 0, 0, 1], [0x88, 0xa8, 0, 2]],
+                &[[0x88, 0xa8, 0, 1], [0x88, 0xa8, 0, 2]],
+                &[[0x88, 0xa8, 0, 1]],
+                &[[0x91, 0, 0, 1], [0x81, 0, 0, 2]],
+            ])
+            .to_vec();
     }),
     ("EtherType", |random, packet| {
         packet.ethertype = random.pick(&[IPV4, IPV6, [8, 6], [0, 0], [8, 1], [0, 60]]);
@@ -43,21 +44,21 @@ pub(super) const OF_BOTH: &[(&str, OfPacket)] = &[
         packet.set_checksums();
     }),
     ("group MAC address", |random, packet| {
-        let group = random.pick::<[u8; 6]>(&[
-            [255; 6],
-            [1, 0, 0x5e, 0, 0, 0xfb],
-            [0x33, 0x33, 0, 0, 0, 1],
-        ]);
+        let group =
+            random.pick::<[u8; 6]>(&[[255; 6], [1, 0, 0x5e, 0, 0, 0xfb], [0x33, 0x33, 0, 0, 0, 1]]);
         packet.macs[..6].copy_from_slice(&group);
     }),
-    ("octets behind the datagram, in the packet", |random, packet| {
-        let more = 1 + random.below(9);
-        packet.message.resize(packet.message.len() + more, 0);
-        packet.set_lengths();
-        let length = u16::from_be_bytes([packet.udp[4], packet.udp[5]]) - more as u16;
-        packet.udp[4..6].copy_from_slice(&length.to_be_bytes());
-        packet.set_ipv4_checksum();
-    }),
+    (
+        "octets behind the datagram, in the packet",
+        |random, packet| {
+            let more = 1 + random.below(9);
+            packet.message.resize(packet.message.len() + more, 0);
+            packet.set_lengths();
+            let length = u16::from_be_bytes([packet.udp[4], packet.udp[5]]) - more as u16;
+            packet.udp[4..6].copy_from_slice(&length.to_be_bytes());
+            packet.set_ipv4_checksum();
+        },
+    ),
 ];
 
 /// Ways of IPv4.
