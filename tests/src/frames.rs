@@ -70,8 +70,13 @@ impl Frames {
         }
     }
 
-    /// A message as a resolver sends it; of one whose Client Subnet is believed if `names_clients`.
-    pub fn message(&mut self, names_clients: bool) -> Message {
+    /// A message as a resolver sends it.
+    pub fn message(&mut self) -> Message {
+        self.message_of(false)
+    }
+
+    /// The same; of one whose Client Subnet is believed if `names_clients`.
+    fn message_of(&mut self, names_clients: bool) -> Message {
         let random = &mut self.random;
         let mut name = self.names.pick(random);
         if random.one_in(4) {
@@ -99,7 +104,7 @@ impl Frames {
                 break source;
             }
         };
-        let message = self.message(is_sender).octets();
+        let message = self.message_of(is_sender).octets();
         Packet::random(&mut self.random, source, destination, message)
     }
 }
