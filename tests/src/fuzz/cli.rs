@@ -12,7 +12,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Parser;
 
 use super::{
@@ -56,10 +56,32 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<Found>() {
+                ExitCode::from(FOUND)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
+
+/// The exit status when a frame is not answered as it must be; `cargo xtask fuzz --planted` reads it.
+const FOUND: u8 = 3;
+
+/// Frames are not answered as they must be.
+#[derive(Debug)]
+struct Found {
+    failed: usize,
+    cases: usize,
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} of {} cases failed", self.failed, self.cases)
+    }
+}
+
+impl std::error::Error for Found {}
 
 impl Arguments {
     fn run(&self) -> Result<()> {
@@ -97,20 +119,24 @@ impl Arguments {
             }
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for error in &failed {
-            eprintln!("{error:#}");
-            if let Some(failure) = error.downcast_ref::<Failure>()
-                && !self.keep_corpus
-                && self.replay.is_none()
-            {
-                let file = corpus::add(&corpus::directory(), failure)?;
+        let count = failed.len();
+        for error in failed {
+            let failure = error.downcast::<Failure>()?;
+            eprintln!("{failure}");
+            if !self.keep_corpus && self.replay.is_none() {
+                let file = corpus::add(&corpus::directory(), &failure)?;
                 eprintln!("it is kept in {}", file.display());
             }
         }
-        if failed.is_empty() {
+        if count == 0 {
             return Ok(());
         }
-        bail!("{} of {} cases failed", failed.len(), cases.len())
+        let cases = cases.len();
+        Err(Found {
+            failed: count,
+            cases,
+        }
+        .into())
     }
 
     fn run_case(&self, case: &Case, alone: bool, seed: u64, object: Option<&[u8]>) -> Result<()> {
