@@ -28,9 +28,9 @@ use hickory_proto::{
 pub use self::{
     asker::Asker,
     expected::{Expected, Sections, Sizes},
-    form::{Form, Subnet, form},
+    form::{Edns, Form, Subnet, form},
 };
-use self::{form::Edns, records::wire_len};
+use self::records::wire_len;
 use crate::model::Model;
 
 /// How much a response may hold.

@@ -5,11 +5,12 @@
 //! runs a fixed number of frames from a fixed seed, `cargo xtask fuzz` ([`cli`]) any number.
 //!
 //! - [`case`]: the nodes; [`path`]: what answers frames; [`run`]: the comparison, frame by frame;
-//!   [`corpus`]: frames that failed once.
+//!   [`corpus`]: frames that failed once; [`parse`]: the kernel program's parser on the host.
 
 pub mod case;
 pub mod cli;
 pub mod corpus;
+pub mod parse;
 pub mod path;
 pub mod run;
 
