@@ -91,6 +91,7 @@ fn field_of(counter: Counter) -> String {
         dglb_common::counters::Kind::Answered => "",
         dglb_common::counters::Kind::Passed => "passed_",
         dglb_common::counters::Kind::Dropped => "dropped_",
+        dglb_common::counters::Kind::Noted => "noted_",
     };
     format!("{prefix}{}", counter.name().replace('-', "_"))
 }

@@ -6,6 +6,7 @@
 
 mod build;
 mod check;
+mod fuzz;
 mod launch;
 mod old_kernel;
 mod process;
@@ -82,6 +83,15 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Build optimised, then send the same frames through the kernel program and through user space
+    Fuzz {
+        /// Build each fault of tests/planted into the kernel program, and tell which are caught
+        #[arg(long)]
+        planted: bool,
+        /// Handed to the program: `--frames N`, `--seed S`, …; `cargo xtask fuzz -- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// What CI runs: formatting, clippy and rustdoc with warnings as errors, then `test`
     Ci,
     /// Run a program with root's rights, if it is a test of a crate that needs them
@@ -127,6 +137,7 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Unload { config } => launch::unload(&workspace, &config),
         Verb::Demo { arguments } => launch::demo(&workspace, &arguments),
         Verb::Bench { arguments } => launch::bench(&workspace, &arguments),
+        Verb::Fuzz { planted, arguments } => fuzz::verb(&workspace, planted, &arguments),
         Verb::Ci => check::ci(&workspace),
         Verb::TestRunner { command } => test::runner(&command),
         Verb::TestGuest => old_kernel::guest::run(),

@@ -22,7 +22,19 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`]; nothing is in service then, and nothing that served before is changed.
     pub fn load(tables: &Tables, pins: Option<&Pins>) -> Result<Self, KernelError> {
-        let mut kernel = Self::with_maps(tables, pins)?;
+        Self::load_object(kernel_object::object()?, tables, pins)
+    }
+
+    /// As [`Kernel::load`], another build of the program: an ELF object.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`].
+    pub fn load_object(
+        object: &[u8],
+        tables: &Tables,
+        pins: Option<&Pins>,
+    ) -> Result<Self, KernelError> {
+        let mut kernel = Self::with_maps(object, tables, pins)?;
         let accepted = kernel.program()?.load();
         accepted.map_err(|error| feature::explain(error.into()))?;
         if log_level() > 0 {
@@ -38,8 +50,11 @@ impl Kernel {
     }
 
     /// The maps, filled, with a program that is not yet the kernel's.
-    pub(super) fn with_maps(tables: &Tables, pins: Option<&Pins>) -> Result<Self, KernelError> {
-        let object = kernel_object::object()?;
+    pub(super) fn with_maps(
+        object: &[u8],
+        tables: &Tables,
+        pins: Option<&Pins>,
+    ) -> Result<Self, KernelError> {
         let names = NameIndex::build(&tables.names);
         let log_level = log_level();
         let mut loader = EbpfLoader::new();
