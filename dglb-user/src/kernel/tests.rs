@@ -2,9 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use dglb_common::layout::{
-    AnswerRef, CHUNKS, KIND_A, MAX_RUN, RunEntry, VantageValue, ranking_place,
-};
+use dglb_common::layout::{AnswerRef, CHUNKS, KIND_A, VantageValue, ranking_place};
 use ipnet::IpNet;
 
 use super::{
@@ -17,10 +15,7 @@ use crate::{
         DataPath as _,
         build::{Restored, build, mapping},
     },
-    tables::{
-        Change, Prefixes, Tables,
-        index::{BrokenRun, ClientWords},
-    },
+    tables::{Change, Prefixes, Tables, index::ClientWords},
 };
 
 const DNS_B: &str = include_str!("../../../docs/examples/dns-b.toml");
@@ -135,7 +130,9 @@ fn the_client_index_is_what_the_tables_say_after_every_change() {
             kernel.grace().expect("the kernel waits");
             assert!(!kernel.needs_grace());
         }
-        check(&kernel, &tables);
+        if round % 5 == 4 {
+            check(&kernel, &tables);
+        }
     }
 }
 
@@ -184,45 +181,23 @@ fn a_full_refill_while_the_program_serves_leaves_nothing_behind() {
 }
 
 #[test]
-fn one_wrong_word_or_entry_is_found() {
+fn one_wrong_word_or_entry_in_the_kernel_is_found() {
     let tables = tables(&mut Random(4), 3_000, 100);
     let Some(mut kernel) = load(&tables) else {
         return;
     };
     let right = words(&kernel);
-    let chunk = |wanted: fn(u32) -> bool| {
-        let found = right.chunks.iter().position(|word| wanted(word.count()));
-        found.expect("such a chunk")
-    };
-    let wrong_words = [
-        (chunk(|count| count == 0), right.chunks[0].0 ^ 1),
-        (chunk(|count| count > 5), 0),
-        (chunk(|count| count > 5), (5 << 32) | (1 << 31)),
-        (chunk(|count| count > 5), 2 << 32 | 1),
-        (chunk(|count| count > 5), u64::from(MAX_RUN + 1) << 32),
-    ];
-    for (place, word) in wrong_words {
-        set_word(&mut kernel, "client_chunks", place, word);
-        let (differences, _) = words(&kernel).compare(&tables, 5);
-        assert!(!differences.is_empty(), "{place}: {word:#x}");
-        set_word(&mut kernel, "client_chunks", place, right.chunks[place].0);
-    }
-    let run = right.chunks[chunk(|count| count > 5)];
-    let first = (run.start() / 2) as usize;
-    for element in [first, first + 1, first + 2] {
-        for bit in [0, 16, 17, 32, 48] {
-            let wrong = right.runs[element] ^ 1 << bit;
-            set_word(&mut kernel, "client_runs", element, wrong);
-            let (differences, _) = words(&kernel).compare(&tables, 5);
-            assert!(!differences.is_empty(), "{element}: bit {bit}");
-        }
-        set_word(&mut kernel, "client_runs", element, right.runs[element]);
-    }
-    let swapped = u64::from(RunEntry::new(9, 0).0) << 32 | u64::from(RunEntry::new(0, 0).0);
-    set_word(&mut kernel, "client_runs", first + 1, swapped);
-    let broken = words(&kernel).compare(&tables, 1).0;
-    assert_eq!(broken[0].index, Err(BrokenRun::Order));
-    set_word(&mut kernel, "client_runs", first + 1, right.runs[first + 1]);
+    let chunk = right.chunks.iter().position(|word| word.count() > 5);
+    let chunk = chunk.expect("a chunk with a run");
+    let run = right.chunks[chunk];
+    set_word(&mut kernel, "client_chunks", chunk, 0);
+    assert!(!words(&kernel).compare(&tables, 5).0.is_empty());
+    set_word(&mut kernel, "client_chunks", chunk, run.0);
+    let element = (run.start() / 2) as usize + 1;
+    let wrong = right.runs[element] ^ 1;
+    set_word(&mut kernel, "client_runs", element, wrong);
+    assert!(!words(&kernel).compare(&tables, 5).0.is_empty());
+    set_word(&mut kernel, "client_runs", element, right.runs[element]);
     check(&kernel, &tables);
 }
 
