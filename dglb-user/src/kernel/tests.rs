@@ -69,6 +69,8 @@ fn tables(random: &mut Random, resolvers: usize, prefixes: usize) -> Tables {
     let config = config(DNS_B);
     let built = build(&config, Default::default(), &Restored::default()).expect("fits");
     let mut tables = built.tables;
+    // A million entries would take more memory than these tests need.
+    tables.room.resolvers = 20_000;
     for _ in 0..resolvers {
         let (resolver, value) = entry(random, &config);
         tables.resolvers.insert(resolver, value);
@@ -271,4 +273,115 @@ fn words_slots_and_rows_are_written_where_they_belong() {
     }];
     let error = kernel.apply(&beyond).expect_err("no such slot");
     assert!(error.reason.contains("\"answers\""), "{error}");
+}
+
+/// Maps that are pinned in the BPF file system for one test.
+struct Pinned(pins::Pins);
+
+impl Pinned {
+    /// `None` where there is no BPF file system.
+    fn new(kernel: &Kernel, name: &str) -> Option<Self> {
+        let mut node = config(DNS_B).node;
+        node.name = format!("test-{name}-{}", std::process::id());
+        let pinned = Self(pins::Pins::of(&node));
+        if let Err(error) = pinned.0.prepare().and_then(|()| pinned.0.pin_next(kernel)) {
+            println!("SKIPPED: {error}");
+            return None;
+        }
+        pinned.0.promote().expect("pinned");
+        Some(pinned)
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let _ = self.0.remove();
+    }
+}
+
+#[test]
+fn pinned_tables_are_verified_and_one_wrong_word_fails() {
+    let tables = tables(&mut Random(5), 2_000, 300);
+    let Some(mut kernel) = load(&tables) else {
+        return;
+    };
+    let Some(pinned) = Pinned::new(&kernel, "verify") else {
+        return;
+    };
+    let verified = crate::verify::verify(&pinned.0).expect("readable");
+    assert!(verified.is_right(), "{verified:?}");
+    assert_eq!(verified.resolvers, tables.resolvers.len());
+    let (v4, v6) = tables.prefixes.count();
+    assert_eq!(verified.prefixes, v4 + v6);
+    assert!(verified.runs > 10 && verified.compared > CHUNKS);
+
+    let right = words(&kernel);
+    let chunk = right.chunks.iter().position(|word| word.count() > 3);
+    let chunk = chunk.expect("a chunk with a run");
+    set_word(&mut kernel, "client_chunks", chunk, 1);
+    let verified = crate::verify::verify(&pinned.0).expect("readable");
+    assert!(!verified.is_right() && !verified.differences.is_empty());
+    set_word(&mut kernel, "client_chunks", chunk, right.chunks[chunk].0);
+
+    // A prefix's scope, a resolver's check, a prefix that is not there any more.
+    let (net, value) = tables.prefixes.iter().nth(1).expect("a prefix");
+    let IpNet::V4(net) = net else {
+        panic!("IPv4 comes first");
+    };
+    let key = aya::maps::lpm_trie::Key::new(net.prefix_len().into(), net.network().octets());
+    let wrong = dglb_common::layout::PrefixValue {
+        scope: value.scope ^ 1,
+        ..value
+    };
+    let mut trie: aya::maps::lpm_trie::LpmTrie<_, [u8; 4], dglb_common::layout::PrefixValue> =
+        typed(&mut kernel.ebpf, "prefixes_v4").expect("a map of the object");
+    trie.insert(&key, wrong, 0).expect("replaced");
+    let verified = crate::verify::verify(&pinned.0).expect("readable");
+    assert!(
+        verified.wrong_entries[0].contains("its scope is"),
+        "{verified:?}"
+    );
+    let mut trie: aya::maps::lpm_trie::LpmTrie<_, [u8; 4], dglb_common::layout::PrefixValue> =
+        typed(&mut kernel.ebpf, "prefixes_v4").expect("a map of the object");
+    trie.insert(&key, value, 0).expect("replaced");
+    assert!(
+        crate::verify::verify(&pinned.0)
+            .expect("readable")
+            .is_right()
+    );
+}
+
+#[test]
+fn a_node_without_tables_has_nothing_to_verify() {
+    let mut node = config(DNS_B).node;
+    node.bpffs = "/nowhere".into();
+    let error = crate::verify::verify(&pins::Pins::of(&node)).expect_err("no tables");
+    assert!(error.to_string().contains("dglb run"), "{error}");
+}
+
+#[test]
+fn what_was_up_by_the_last_heartbeat_is_restored_as_up() {
+    let mut tables = tables(&mut Random(6), 10, 0);
+    tables.heartbeat = 100 << 26;
+    tables.vantages[0].deadline = 99;
+    tables.vantages[1].deadline = 100;
+    let Some(mut kernel) = load(&tables) else {
+        return;
+    };
+    set_word(&mut kernel, "heartbeat", 0, tables.heartbeat);
+    let Some(pinned) = Pinned::new(&kernel, "restore") else {
+        return;
+    };
+    for name in KEPT {
+        kernel.pin_map(name, &pinned.0.map(name)).expect("pinned");
+    }
+    let read = read::Pinned::read(&pinned.0)
+        .expect("readable")
+        .expect("there");
+    let up: Vec<bool> = read.dns_lbs.iter().map(|entry| entry.up).collect();
+    assert_eq!(up, [false, true]);
+    assert_eq!(read.dns_lbs[0].serves, 0, "nobody stands in");
+    let restored = read.restored();
+    assert_eq!(restored.up.len(), 1);
+    assert_eq!(restored.resolvers.len(), tables.resolvers.len());
 }
