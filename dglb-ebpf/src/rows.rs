@@ -92,8 +92,16 @@ pub fn answer(
     if word.is_buckets() {
         let client = asker.client();
         word = rankings::bucket(word, client, secret)?;
-        let network = if client.is_v6 != 0 { 56 } else { 24 };
-        scope = if scope > network { scope } else { network };
+        if asker.subnet_len != 0 {
+            let network = if client.is_v6 != 0 { 56 } else { 24 };
+            scope = if scope > network { scope } else { network };
+        }
+    }
+    // N itself in form C at a DNS-ISP-LB: a negative answer's names stand as far into the base as `L.N` has
+    // them.
+    let is_itself = matches!(role, NameRole::LbCname) && asked.depth == 0;
+    if is_itself && rankings::answer(word)?.row != Counter::LbAddress as u32 {
+        return Err(Counter::PassedType);
     }
     Ok(Found {
         answer: word,
