@@ -19,3 +19,4 @@ pub mod stats;
 pub mod status;
 pub mod tables;
 pub mod unload;
+pub mod verify;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use dglb_user::{check, run, stats, unload};
+use dglb_user::{check, run, stats, unload, verify};
 use tracing_subscriber::EnvFilter;
 
 /// Global load balancing by DNS, measured from beside the clients and answered in the kernel.
@@ -40,6 +40,16 @@ enum Command {
     },
     /// Show what was answered, in the kernel and in user space, and what is known.
     Stats {
+        #[command(flatten)]
+        node: NodeFile,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hold what the kernel program looks up against the tables that people read.
+    ///
+    /// The exit code is 1 when they differ.
+    Verify {
         #[command(flatten)]
         node: NodeFile,
         /// Print one JSON object.
@@ -93,6 +103,7 @@ fn execute(command: Command) -> anyhow::Result<bool> {
             json,
         } => return check::run(&node.config, offline, json, &mut out),
         Command::Stats { node, json } => stats::run(&node.config, json, &mut out)?,
+        Command::Verify { node, json } => return verify::run(&node.config, json, &mut out),
         Command::Unload { node } => unload::run(&node.config, &mut out)?,
     }
     Ok(true)

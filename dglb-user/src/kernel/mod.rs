@@ -12,29 +12,26 @@ mod batch;
 mod change;
 mod fill;
 mod index;
+mod load;
 mod maps;
 mod name_index;
 pub mod pins;
 mod places;
 pub mod read;
+mod read_clients;
 
 use std::{io, path::Path};
 
 use aya::{
-    Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
+    Ebpf, TestRun as _, TestRunOptions,
     maps::{Array, ArrayOfMaps, MapData, MapError},
     programs::{ProgramError, Xdp},
 };
 use aya_log::EbpfLogger;
-use dglb_common::{counters::Counters, layout::CHUNKS};
+use dglb_common::counters::Counters;
 
-use self::{
-    index::ClientMaps,
-    maps::{array, set, typed},
-    name_index::NameIndex,
-    pins::Pins,
-};
-use crate::{kernel_object, publish::monotonic_ns, tables::Tables};
+use self::{index::ClientMaps, maps::typed};
+use crate::kernel_object;
 
 /// Name of the program in the object.
 pub const PROGRAM: &str = "dglb";
@@ -144,106 +141,6 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Makes the maps, fills them from `tables` and has the program verified.
-    ///
-    /// The kept maps are taken from `pins`, or made and pinned there; without pins (tests, the
-    /// benchmark) all are the program's own.
-    ///
-    /// # Errors
-    /// [`KernelError`]; nothing is in service then, and nothing that served before is changed.
-    pub fn load(tables: &Tables, pins: Option<&Pins>) -> Result<Self, KernelError> {
-        Self::load_object(kernel_object::object()?, tables, pins)
-    }
-
-    /// As [`Kernel::load`], another build of the program: an ELF object.
-    ///
-    /// # Errors
-    /// As [`Kernel::load`].
-    pub fn load_object(
-        object: &[u8],
-        tables: &Tables,
-        pins: Option<&Pins>,
-    ) -> Result<Self, KernelError> {
-        let room = tables.room;
-        let resolvers = room.resolvers.max(1);
-        let chunks = if tables.settings.maps_v4 != 0 {
-            CHUNKS
-        } else {
-            1
-        };
-        let (prefixes_v4, prefixes_v6) = tables.prefixes.count();
-        let at_least_one = |len: usize| len.max(1) as u32;
-        let log_level = log_level();
-        let names = NameIndex::build(&tables.names);
-        let mut loader = EbpfLoader::new();
-        loader
-            .override_global(aya_log::LEVEL, &log_level, true)
-            .map_max_entries("names", at_least_one(names.slots.len()))
-            .map_max_entries("displacements", at_least_one(names.displacements.len()))
-            .map_max_entries("labels", at_least_one(tables.labels.len()))
-            .map_max_entries("resolvers_v4", resolvers)
-            .map_max_entries("resolvers_v6", resolvers)
-            .map_max_entries("prefixes_v4", at_least_one(prefixes_v4))
-            .map_max_entries("prefixes_v6", at_least_one(prefixes_v6))
-            .map_max_entries("client_chunks", chunks as u32)
-            .map_max_entries("client_runs", index::size_of_runs(tables))
-            .map_max_entries("vantages", at_least_one(tables.vantages.len()))
-            .map_max_entries("dns_lbs", at_least_one(tables.dns_lbs.len()))
-            .map_max_entries("rankings", at_least_one(tables.pages()))
-            .map_max_entries(
-                "buckets",
-                room.buckets.max(at_least_one(tables.buckets.len())),
-            )
-            .map_max_entries(
-                "answers",
-                room.answers.max(at_least_one(tables.answers.len())),
-            );
-        let kept: Vec<_> = KEPT
-            .iter()
-            .filter_map(|name| pins.map(|pins| (*name, pins.map(name))))
-            .collect();
-        for (name, path) in &kept {
-            loader.map_pin_path(name, path.as_path());
-        }
-        let mut ebpf = loader.load(object)?;
-        let pages = fill::fill(&mut ebpf, tables, &names)?;
-        let clients = ClientMaps::fill(&mut ebpf, tables)?;
-        let program: &mut Xdp = ebpf
-            .program_mut(PROGRAM)
-            .ok_or(KernelError::Missing(PROGRAM))?
-            .try_into()?;
-        program.load()?;
-        let log = match log_level {
-            0 => None,
-            _ => Some(EbpfLogger::init(&mut ebpf)?),
-        };
-        let mut kernel = Self {
-            ebpf,
-            pages,
-            clients,
-            log,
-        };
-        set(
-            &mut array(&mut kernel.ebpf, "heartbeat")?,
-            "heartbeat",
-            0,
-            &monotonic_ns(),
-        )?;
-        Ok(kernel)
-    }
-
-    /// The program.
-    ///
-    /// # Errors
-    /// [`KernelError::Missing`]: never with an object that was loaded.
-    pub fn program(&mut self) -> Result<&mut Xdp, KernelError> {
-        let program = self
-            .ebpf
-            .program_mut(PROGRAM)
-            .ok_or(KernelError::Missing(PROGRAM))?;
-        Ok(program.try_into()?)
-    }
-
     /// Runs the program once over `frame` (`BPF_PROG_TEST_RUN`); gives its verdict and the frame
     /// after it.
     ///
@@ -309,17 +206,10 @@ impl Kernel {
     }
 }
 
-/// The level of the program's own log: none, or trace where the daemon's is so. The verifier removes
-/// what is below it, so that no log costs nothing.
-fn log_level() -> u8 {
-    if tracing::enabled!(tracing::Level::TRACE) {
-        aya_log::Level::Trace as u8
-    } else {
-        0
-    }
-}
-
 /// The text of a path for an error.
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
+
+#[cfg(test)]
+mod tests;

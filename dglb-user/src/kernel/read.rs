@@ -17,6 +17,7 @@ use dglb_common::{
     },
 };
 
+pub use super::read_clients::{ClientTables, client_tables};
 use super::{KernelError, pins::Pins, shown};
 use crate::{
     label::Label,
@@ -159,7 +160,7 @@ fn resolvers(pins: &Pins) -> Result<Vec<(IpAddr, ResolverValue)>, KernelError> {
 }
 
 /// All elements of a table of resolvers.
-fn elements<K: Pod>(
+pub(super) fn elements<K: Pod>(
     pins: &Pins,
     table: &'static str,
 ) -> Result<Vec<(K, ResolverValue)>, KernelError> {
@@ -178,14 +179,14 @@ fn elements<K: Pod>(
     Ok(elements)
 }
 
-fn array<V: Pod>(pins: &Pins, table: &'static str) -> Result<Vec<V>, KernelError> {
+pub(super) fn array<V: Pod>(pins: &Pins, table: &'static str) -> Result<Vec<V>, KernelError> {
     let wrong = |source| KernelError::Table { table, source };
     let data = Map::Array(open(&pins.map(table))?);
     let map: Array<_, V> = Array::try_from(&data).map_err(wrong)?;
     map.iter().collect::<Result<_, _>>().map_err(wrong)
 }
 
-fn open(path: &Path) -> Result<MapData, KernelError> {
+pub(super) fn open(path: &Path) -> Result<MapData, KernelError> {
     MapData::from_pin(path).map_err(|error| match error {
         MapError::PinError { error, .. } => KernelError::Pin {
             path: shown(path),

@@ -1,0 +1,300 @@
+//! The maps in the kernel, for root. Nothing is attached or pinned.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use dglb_common::layout::{
+    AnswerRef, CHUNKS, KIND_A, MAX_RUN, RunEntry, VantageValue, ranking_place,
+};
+use ipnet::IpNet;
+
+use super::{
+    maps::{array, set},
+    *,
+};
+use crate::{
+    config::{Config, Role},
+    publish::{
+        DataPath as _,
+        build::{Restored, build, mapping},
+    },
+    tables::{
+        Change, Prefixes, Tables,
+        index::{BrokenRun, ClientWords},
+    },
+};
+
+const DNS_B: &str = include_str!("../../../docs/examples/dns-b.toml");
+const DNS_LB: &str = include_str!("../../../docs/examples/dns-lb.toml");
+
+/// The maps with these tables; `None` where they can't be made.
+fn load(tables: &Tables) -> Option<Kernel> {
+    let skipped = if !rustix::process::geteuid().is_root() {
+        "not root"
+    } else {
+        let object = crate::kernel_object::object().map_err(KernelError::from);
+        match object.and_then(|object| Kernel::with_maps(object, tables, None)) {
+            Ok(kernel) => return Some(kernel),
+            Err(KernelError::NotBuilt(_)) => "the kernel program is not built",
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_ne!(
+        std::env::var("DGLB_SKIP_IS_FAILURE").as_deref(),
+        Ok("1"),
+        "{skipped}"
+    );
+    println!("SKIPPED: {skipped}");
+    None
+}
+
+fn config(toml: &str) -> Config {
+    Config::from_text("node.toml", toml).expect("an example")
+}
+
+/// SplitMix64, the same each time.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// An address, of which many share a chunk.
+    fn address(&mut self) -> Ipv4Addr {
+        let word = self.next();
+        let high = (word >> 32) as u32 % 40;
+        Ipv4Addr::from_bits(0x0a00_0000 + (high << 13) + word as u32 % 3000)
+    }
+}
+
+/// A DNS-B's tables with so many random entries.
+fn tables(random: &mut Random, resolvers: usize, prefixes: usize) -> Tables {
+    let config = config(DNS_B);
+    let built = build(&config, Default::default(), &Restored::default()).expect("fits");
+    let mut tables = built.tables;
+    for _ in 0..resolvers {
+        let (resolver, value) = entry(random, &config);
+        tables.resolvers.insert(resolver, value);
+    }
+    let prefixes = (0..prefixes).map(|_| {
+        let len = 8 + random.next() as u8 % 25;
+        let net = IpNet::new(random.address().into(), len).expect("a length");
+        (net.trunc(), random.next() as u32 % 2)
+    });
+    tables.prefixes = Prefixes::new(0, prefixes.collect::<Vec<_>>());
+    tables
+}
+
+fn entry(random: &mut Random, config: &Config) -> (IpAddr, dglb_common::layout::ResolverValue) {
+    let Role::DnsB(dns_b) = &config.role else {
+        unreachable!("a DNS-B");
+    };
+    let vantage = random.next() as usize % 2;
+    let resolver = IpAddr::V4(random.address());
+    let value = mapping(resolver, vantage as u32, &dns_b.dns_lbs[vantage], 0);
+    (resolver, value)
+}
+
+/// The client index as it stands in the kernel.
+fn words(kernel: &Kernel) -> ClientWords {
+    let map = |table| kernel.ebpf.map(table).expect("a map of the object");
+    read_clients::words(map("client_chunks"), map("client_runs")).expect("readable")
+}
+
+fn check(kernel: &Kernel, tables: &Tables) {
+    let (differences, compared) = words(kernel).compare(tables, 5);
+    assert_eq!(differences, []);
+    assert!(compared >= CHUNKS);
+}
+
+#[test]
+fn the_client_index_is_what_the_tables_say_after_every_change() {
+    let mut random = Random(1);
+    let mut tables = tables(&mut random, 5_000, 200);
+    let Some(mut kernel) = load(&tables) else {
+        return;
+    };
+    check(&kernel, &tables);
+    let config = config(DNS_B);
+    for round in 0..20 {
+        let mut changes = Vec::new();
+        for _ in 0..50 {
+            let (resolver, value) = entry(&mut random, &config);
+            changes.push(Change::SetResolver(resolver, value));
+        }
+        let gone: Vec<IpAddr> = tables.resolvers.keys().copied().take(30).collect();
+        changes.extend(gone.into_iter().map(Change::RemoveResolver));
+        kernel.apply(&changes).expect("room");
+        for change in &changes {
+            tables.apply(change);
+        }
+        assert!(kernel.needs_grace(), "old runs rest");
+        if round % 3 == 0 {
+            kernel.grace().expect("the kernel waits");
+            assert!(!kernel.needs_grace());
+        }
+        check(&kernel, &tables);
+    }
+}
+
+#[test]
+fn a_table_without_room_says_so_and_the_rest_comes_with_the_next_change() {
+    let mut random = Random(2);
+    let mut tables = tables(&mut random, 10, 0);
+    tables.room.resolvers = 12;
+    let Some(mut kernel) = load(&tables) else {
+        return;
+    };
+    let config = config(DNS_B);
+    let many: Vec<Change> = (0..40)
+        .map(|_| {
+            let (resolver, value) = entry(&mut random, &config);
+            Change::SetResolver(resolver, value)
+        })
+        .collect();
+    let error = kernel
+        .apply(&many)
+        .expect_err("more than there is room for");
+    assert_eq!(error.made, 0);
+    assert!(error.reason.contains("\"resolvers_v4\""), "{error}");
+    // What is in the readable table by then is what the index gets.
+    check(&kernel, &tables);
+}
+
+#[test]
+fn a_full_refill_while_the_program_serves_leaves_nothing_behind() {
+    let mut random = Random(3);
+    let old = tables(&mut random, 4_000, 100);
+    let Some(mut kernel) = load(&old) else {
+        return;
+    };
+    let mut new = tables(&mut random, 6_000, 50);
+    new.prefixes = old.prefixes.clone();
+    kernel.refill_clients(&new).expect("room");
+    check(&kernel, &new);
+    kernel.grace().expect("the kernel waits");
+    let empty = Tables {
+        resolvers: Default::default(),
+        ..new
+    };
+    kernel.refill_clients(&empty).expect("room");
+    check(&kernel, &empty);
+}
+
+#[test]
+fn one_wrong_word_or_entry_is_found() {
+    let tables = tables(&mut Random(4), 3_000, 100);
+    let Some(mut kernel) = load(&tables) else {
+        return;
+    };
+    let right = words(&kernel);
+    let chunk = |wanted: fn(u32) -> bool| {
+        let found = right.chunks.iter().position(|word| wanted(word.count()));
+        found.expect("such a chunk")
+    };
+    let wrong_words = [
+        (chunk(|count| count == 0), right.chunks[0].0 ^ 1),
+        (chunk(|count| count > 5), 0),
+        (chunk(|count| count > 5), (5 << 32) | (1 << 31)),
+        (chunk(|count| count > 5), 2 << 32 | 1),
+        (chunk(|count| count > 5), u64::from(MAX_RUN + 1) << 32),
+    ];
+    for (place, word) in wrong_words {
+        set_word(&mut kernel, "client_chunks", place, word);
+        let (differences, _) = words(&kernel).compare(&tables, 5);
+        assert!(!differences.is_empty(), "{place}: {word:#x}");
+        set_word(&mut kernel, "client_chunks", place, right.chunks[place].0);
+    }
+    let run = right.chunks[chunk(|count| count > 5)];
+    let first = (run.start() / 2) as usize;
+    for element in [first, first + 1, first + 2] {
+        for bit in [0, 16, 17, 32, 48] {
+            let wrong = right.runs[element] ^ 1 << bit;
+            set_word(&mut kernel, "client_runs", element, wrong);
+            let (differences, _) = words(&kernel).compare(&tables, 5);
+            assert!(!differences.is_empty(), "{element}: bit {bit}");
+        }
+        set_word(&mut kernel, "client_runs", element, right.runs[element]);
+    }
+    let swapped = u64::from(RunEntry::new(9, 0).0) << 32 | u64::from(RunEntry::new(0, 0).0);
+    set_word(&mut kernel, "client_runs", first + 1, swapped);
+    let broken = words(&kernel).compare(&tables, 1).0;
+    assert_eq!(broken[0].index, Err(BrokenRun::Order));
+    set_word(&mut kernel, "client_runs", first + 1, right.runs[first + 1]);
+    check(&kernel, &tables);
+}
+
+fn set_word(kernel: &mut Kernel, table: &'static str, index: usize, word: u64) {
+    let mut map = array::<u64>(&mut kernel.ebpf, table).expect("a map of the object");
+    set(&mut map, table, index, &word).expect("an element");
+}
+
+#[test]
+fn a_node_that_maps_nobody_has_no_index() {
+    let config = config(DNS_LB);
+    let built = build(&config, Default::default(), &Restored::default()).expect("fits");
+    let Some(mut kernel) = load(&built.tables) else {
+        return;
+    };
+    let resolver = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    assert_eq!(words(&kernel).chunks.len(), 1);
+    assert!(!kernel.needs_grace());
+    kernel.grace().expect("the kernel waits");
+    kernel.refill_clients(&built.tables).expect("nothing to do");
+    let removed = kernel.apply(&[Change::RemoveResolver(resolver)]);
+    assert!(removed.is_err(), "it was never there");
+}
+
+#[test]
+fn words_slots_and_rows_are_written_where_they_belong() {
+    let config = config(DNS_LB);
+    let built = build(&config, Default::default(), &Restored::default()).expect("fits");
+    let mut tables = built.tables;
+    let Some(mut kernel) = load(&tables) else {
+        return;
+    };
+    let slot = tables.answers.len() as u32;
+    let answer = dglb_common::layout::Answer {
+        generation: 7,
+        ..tables.answers[0]
+    };
+    let reference = AnswerRef::new(slot, 7);
+    let (page, index) = ranking_place(tables.settings.pages_per_vantage, 0, 0, KIND_A);
+    let changes = [
+        Change::SetAnswer {
+            slot,
+            answer: Box::new(answer),
+        },
+        Change::SetBuckets {
+            row: 3,
+            words: Box::new([reference.0; dglb_common::layout::BUCKETS]),
+        },
+        Change::SetRanking {
+            page,
+            index,
+            word: AnswerRef::buckets(3),
+        },
+        Change::SetVantage(0, VantageValue::default()),
+    ];
+    kernel.apply(&changes).expect("room");
+    for change in &changes {
+        tables.apply(change);
+    }
+    let answers = array::<dglb_common::layout::Answer>(&mut kernel.ebpf, "answers");
+    let written = answers.expect("a map").get(&slot, 0).expect("an element");
+    assert_eq!(written, answer);
+    let rows = array::<maps::Row>(&mut kernel.ebpf, "buckets").expect("a map");
+    assert_eq!(rows.get(&3, 0).expect("an element").0, tables.buckets[3]);
+    let word = kernel.pages[page as usize].get(&index, 0);
+    assert_eq!(word.expect("an element"), AnswerRef::buckets(3).0);
+
+    let beyond = [Change::SetAnswer {
+        slot: tables.room.answers,
+        answer: Box::new(answer),
+    }];
+    let error = kernel.apply(&beyond).expect_err("no such slot");
+    assert!(error.reason.contains("\"answers\""), "{error}");
+}
