@@ -156,7 +156,7 @@ pub fn compose(
     question: &Question,
     edns: &Edns,
     settings: &Settings,
-    scratch: &Scratch,
+    scratch: &mut Scratch,
     reply: &Reply,
 ) -> Result<u32, Counter> {
     if reply.len > MAX_ANSWER_OCTETS || reply.row > Counter::Limited as u32 {
@@ -173,6 +173,8 @@ pub fn compose(
         dns: frame.skip(datagram.dns()),
         saved: &saved,
         question,
+        question_bound: scratch.forget_long(question.octets()),
+        records_bound: scratch.forget_long(reply.len),
         edns,
         scratch,
         reply,
@@ -252,6 +254,10 @@ struct Message<'a> {
     dns: Frame<'a>,
     saved: &'a Saved,
     question: &'a Question,
+    /// Octets of the question once more, see [`Scratch::forget_long`].
+    question_bound: usize,
+    /// Octets of the records once more.
+    records_bound: usize,
     edns: &'a Edns,
     scratch: &'a Scratch,
     reply: &'a Reply,
@@ -268,8 +274,7 @@ impl Message<'_> {
             // The question begins at an even offset of the datagram; so do the records unless its
             // length is odd.
             let records = self.write_records()?;
-            let odd = self.question.octets() & 1 != 0;
-            sum += u64::from(at_parity(checksum::fold(records), odd));
+            sum += checksum::at_offset(checksum::fold(records), self.question.octets());
         }
         if self.edns.present != 0 {
             sum += self.write_opt()?;
@@ -292,7 +297,7 @@ impl Message<'_> {
         // At most 259 octets: 32 whole words.
         for word in 0..32 {
             let at = word * 8;
-            if at + 8 > octets {
+            if at + 8 > self.question_bound {
                 break;
             }
             let value = self.dns.read::<u64>(NAME + at + moved)?;
@@ -317,7 +322,7 @@ impl Message<'_> {
         // In words of 8 octets; the last word overlaps the one before it.
         for word in 0..MAX_ANSWER_OCTETS / 8 {
             let at = word * 8;
-            if at + 8 > len {
+            if at + 8 > self.records_bound {
                 break;
             }
             self.dns
@@ -326,23 +331,22 @@ impl Message<'_> {
         let last = len.wrapping_sub(8) & (MAX_ANSWER_OCTETS - 1);
         self.dns
             .write::<u64>(records + last, read_octets(answer, last))?;
-        let (base, all) = (
-            usize::from(answer.base_pointers),
-            usize::from(answer.base_pointers) + usize::from(answer.record_pointers),
-        );
+        let to_records = usize::from(answer.record_pointers);
+        // Those to the base stand behind, and need no move where the base is the question.
+        let count = match self.reply.prefix {
+            0 => to_records,
+            _ => to_records + usize::from(answer.base_pointers),
+        };
+        let (octets, prefix) = (self.question.octets(), self.reply.prefix);
         let mut sum = u64::from(answer.sum);
-        // Those to the base stand first, and need no move where the base is the question.
-        let first = if self.reply.prefix == 0 { base } else { 0 };
         for index in 0..MAX_POINTERS {
-            let index = first + index;
-            if index >= all || index >= MAX_POINTERS {
+            if index >= count {
                 break;
             }
-            let moved = if index < base {
-                self.reply.prefix
-            } else {
-                self.question.octets()
-            };
+            // Without a branch, for the verifier.
+            let is_to_record = (index as i64 - to_records as i64) >> 63;
+            let by_which = (octets ^ prefix) & is_to_record as usize;
+            let moved = prefix ^ by_which;
             sum += self.move_pointer(records, answer.pointers[index], moved as u16)?;
         }
         Some(sum)
@@ -355,7 +359,7 @@ impl Message<'_> {
         let pointer = u16::from_be(self.dns.read::<u16>(records + at)?);
         self.dns
             .write(records + at, pointer.wrapping_add(moved).to_be())?;
-        Some(u64::from(at_parity(moved.to_be(), at & 1 != 0)))
+        Some(checksum::at_offset(moved.to_be(), at))
     }
 
     /// Writes our OPT (RFC 6891 §6.1.2, §6.1.3) with Client Subnet where it was asked with; gives its sum.
@@ -391,7 +395,7 @@ impl Message<'_> {
         for word in words {
             sum += u64::from(u16::from_ne_bytes(word));
         }
-        let mut sum = u64::from(at_parity(checksum::fold(sum), at & 1 != 0));
+        let mut sum = checksum::at_offset(checksum::fold(sum), at);
         if subnet != 0 {
             sum += self.write_subnet(at + OPT_OCTETS)?;
         }
@@ -415,7 +419,7 @@ impl Message<'_> {
         // What is behind the address is zero, and adds nothing.
         let sum = checksum::add_word(0, head);
         let sum = checksum::add_word(checksum::add_word(sum, first), second);
-        Some(u64::from(at_parity(checksum::fold(sum), at & 1 != 0)))
+        Some(checksum::at_offset(checksum::fold(sum), at))
     }
 
     /// Writes the DNS header and gives its sum.
@@ -443,15 +447,6 @@ impl Message<'_> {
         ];
         self.dns.write(0, words)?;
         Some(words.into_iter().map(u64::from).sum())
-    }
-}
-
-#[inline(always)]
-fn at_parity(sum: u16, odd: bool) -> u16 {
-    if odd {
-        checksum::at_odd_offset(sum)
-    } else {
-        sum
     }
 }
 

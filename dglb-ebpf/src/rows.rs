@@ -249,11 +249,8 @@ impl Asked<'_> {
             _ => return Err(Counter::PassedType),
         };
         match label {
-            Some(vantage) => {
-                let mut place = self.asker.place(self.settings)?;
-                place.vantage = vantage;
-                self.at(place, kind, 0)
-            }
+            // The label says more than Client Subnet.
+            Some(vantage) => self.at(Place { vantage, scope: 0 }, kind, 0),
             None => self.at_client(kind),
         }
     }

@@ -10,7 +10,7 @@ use crate::{
 /// Octets of an OPT record without options.
 pub const OPT_OCTETS: usize = 11;
 /// Octets of options that are looked at.
-const MAX_RDATA: usize = 511;
+pub(super) const MAX_RDATA: usize = 511;
 
 /// What the client said by OPT. Whole words, for the reason that [`super::Datagram`] gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

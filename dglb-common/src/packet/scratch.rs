@@ -1,6 +1,6 @@
 //! A frame's work in memory that the verifier knows less of than of the stack.
 
-use crate::name::MAX_LABELS;
+use crate::name::{MAX_LABELS, NameHash};
 
 /// Working memory for one frame at a time, one for each CPU.
 #[repr(C)]
@@ -8,6 +8,8 @@ pub struct Scratch {
     /// Where each label of the name begins, counted from the name's first octet: entry n is for the n-th
     /// label from the left.
     pub starts: [u8; MAX_LABELS + 1],
+    /// The hash of the name's last words: entry n is after n words.
+    hashes: [NameHash; 32],
     /// Client Subnet as it is answered: code, length, family, source, scope, address; zero behind.
     pub subnet: [u64; 3],
     /// Frames seen on this CPU, to look at the clock now and then.
@@ -23,6 +25,7 @@ impl Scratch {
     /// With nothing in it.
     pub const EMPTY: Self = Self {
         starts: [0; MAX_LABELS + 1],
+        hashes: [NameHash { a: 0, b: 0 }; 32],
         subnet: [0; 3],
         frames: 0,
         stale: 0,
@@ -39,6 +42,17 @@ impl Scratch {
         let place = (&raw mut self.forgotten).cast::<u8>();
         // SAFETY: a field of ours.
         unsafe { place.write_volatile(number as u8) };
+        // SAFETY: as above.
+        usize::from(unsafe { place.read_volatile() })
+    }
+
+    /// The same number, below 2^16; else as [`Self::forget`]. For the bound of a loop, the number itself is
+    /// used behind it: each turn at which the loop can end says something about the bound.
+    #[inline(always)]
+    pub fn forget_long(&mut self, number: usize) -> usize {
+        let place = (&raw mut self.forgotten).cast::<u16>();
+        // SAFETY: a field of ours.
+        unsafe { place.write_volatile(number as u16) };
         // SAFETY: as above.
         usize::from(unsafe { place.read_volatile() })
     }
@@ -61,6 +75,18 @@ impl Scratch {
         let place = unsafe { address.add(index & 15) };
         // SAFETY: as above.
         unsafe { place.read() }
+    }
+
+    /// Puts down the hash after `words` words, 0 to 31.
+    #[inline(always)]
+    pub fn set_hash(&mut self, words: usize, hash: NameHash) {
+        self.hashes[words & 31] = hash;
+    }
+
+    /// The hash after `words` words.
+    #[inline(always)]
+    pub fn hash(&self, words: usize) -> NameHash {
+        self.hashes[words & 31]
     }
 
     /// Start of a label; `label` is below the number of labels.
