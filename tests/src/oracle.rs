@@ -25,12 +25,12 @@ use hickory_proto::{
     rr::DNSClass,
 };
 
+use self::records::wire_len;
 pub use self::{
     asker::Asker,
     expected::{Expected, Sections, Sizes},
     form::{Edns, Form, Subnet, form},
 };
-use self::records::wire_len;
 use crate::model::Model;
 
 /// How much a response may hold.

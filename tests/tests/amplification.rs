@@ -113,7 +113,9 @@ fn no_reply_has_more_than_three_times_the_octets() {
         };
         let packet = Packet::plain(case.source, destination, message.octets());
         let frame = packet.octets();
-        let own = path::answerer(&model).answer_frame(&frame).expect("an answer");
+        let own = path::answerer(&model)
+            .answer_frame(&frame)
+            .expect("an answer");
         let about = case.sentence;
 
         let (asked, said) = (frame.len() - 14, own.octets.len() - 14);
@@ -122,7 +124,11 @@ fn no_reply_has_more_than_three_times_the_octets() {
         assert_eq!(judged, Ok(case.row), "{about}");
         let response = Response::from_vec(&own.octets[14 + packet.ip.len() + 8..]);
         let response = response.expect("readable");
-        let counts = [&response.answers, &response.authorities, &response.additionals];
+        let counts = [
+            &response.answers,
+            &response.authorities,
+            &response.additionals,
+        ];
         let counts = counts.map(Vec::len);
         if counts != case.records.unwrap_or_default() {
             others.push(format!("{about}: {counts:?}, {said} octets to {asked}"));

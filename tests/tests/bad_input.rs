@@ -186,7 +186,13 @@ fn a_taken_port_or_interface_is_refused() -> Result<()> {
 
     let foreign = kernel::Foreign::attach(namespace, "other0")?;
     let toml = rig.toml.replace("\"eth0\"", "\"other0\"");
-    let words = ["other0", "another XDP program", "xdp off"];
+    let words = [
+        "other0",
+        "another XDP program",
+        "\"pass\"",
+        "native mode",
+        "bpftool link detach id",
+    ];
     let attempt = attempt::run(host, &toml)?;
     expect_said(&attempt, &words)?;
     kernel::expect_xdp_at(namespace, &["other0"])?;

@@ -210,8 +210,14 @@ fn a_named_prefix_is_exempt_or_has_a_limit_of_its_own() {
     assert_eq!(node.fates("100.64.9.10", 50), [Answered; 50]);
     assert_eq!(node.fates("2001:db8::1", 50), [Answered; 50]);
     // The longest prefix counts; what is longer than a /24 has a bucket that its neighbours can't empty.
-    assert_eq!(node.fates("100.64.9.9", 4), [Answered, Answered, Answered, Stub]);
-    assert_eq!(node.fates("2001:db9::1", 4), [Answered, Answered, Answered, Stub]);
+    assert_eq!(
+        node.fates("100.64.9.9", 4),
+        [Answered, Answered, Answered, Stub]
+    );
+    assert_eq!(
+        node.fates("2001:db9::1", 4),
+        [Answered, Answered, Answered, Stub]
+    );
     assert_eq!(node.asks("100.64.9.10"), Answered);
 }
 
@@ -288,5 +294,9 @@ fn buckets_fill_by_the_clock_when_the_heart_stands_still() {
     }
     // One at once, then one an interval, of which the coarse clock may be short by a tick of 10 ms.
     let least = (INTERVAL_NS - 10_000_000) * 3;
-    assert!(start.elapsed().as_nanos() as u64 >= least, "{:?}", start.elapsed());
+    assert!(
+        start.elapsed().as_nanos() as u64 >= least,
+        "{:?}",
+        start.elapsed()
+    );
 }

@@ -39,7 +39,12 @@ fn frames_spoilt_at_each_octet_are_read_as_the_oracle_reads_them() {
         tried += 1;
         for frame in sweep("sound", &octets) {
             let checked = parse::check(&model, &settings, &frame.octets);
-            assert!(checked.is_ok(), "{}: {checked:?} {}", frame.about, hex(&frame.octets));
+            assert!(
+                checked.is_ok(),
+                "{}: {checked:?} {}",
+                frame.about,
+                hex(&frame.octets)
+            );
         }
     }
 }

@@ -67,10 +67,14 @@ const FRAMES: &[Passed] = &[
         packet.udp[3] = 54;
         packet.set_checksums();
     }),
-    passed("source ports below 1024: no loops", PassedNotDns, |packet| {
-        packet.udp[..2].copy_from_slice(&1023_u16.to_be_bytes());
-        packet.set_checksums();
-    }),
+    passed(
+        "source ports below 1024: no loops",
+        PassedNotDns,
+        |packet| {
+            packet.udp[..2].copy_from_slice(&1023_u16.to_be_bytes());
+            packet.set_checksums();
+        },
+    ),
     passed("not even DNS's own", PassedNotDns, |packet| {
         packet.udp[..2].copy_from_slice(&53_u16.to_be_bytes());
         packet.set_checksums();
@@ -80,7 +84,9 @@ const FRAMES: &[Passed] = &[
         packet.ip[last] ^= 1;
         packet.set_checksums();
     }),
-    passed("broadcast", PassedNotDns, |packet| packet.macs[..6].fill(0xff)),
+    passed("broadcast", PassedNotDns, |packet| {
+        packet.macs[..6].fill(0xff)
+    }),
     passed("multicast", PassedNotDns, |packet| packet.macs[0] |= 1),
     passed("a third VLAN tag", PassedNotDns, |packet| {
         while packet.tags.len() < 3 {
@@ -94,9 +100,13 @@ const FRAMES: &[Passed] = &[
     passed("a UDP length beyond the packet", PassedNotDns, |packet| {
         packet.udp[5] += 1;
     }),
-    passed("a UDP length of less than its header", PassedNotDns, |packet| {
-        packet.udp[4..6].copy_from_slice(&7_u16.to_be_bytes());
-    }),
+    passed(
+        "a UDP length of less than its header",
+        PassedNotDns,
+        |packet| {
+            packet.udp[4..6].copy_from_slice(&7_u16.to_be_bytes());
+        },
+    ),
     passed("a packet longer than its frame", PassedNotDns, |packet| {
         packet.message.truncate(packet.message.len() - 1);
     }),
@@ -117,15 +127,25 @@ const IPV4: &[Passed] = &[
         packet.ip.extend_from_slice(&[1, 1, 1, 0]);
         mended(packet);
     }),
-    passed("a wrong header checksum", PassedNotDns, |packet| packet.ip[11] ^= 1),
-    passed("a source that is no host: loopback", PassedNotDns, |packet| {
-        packet.ip[12..16].copy_from_slice(&[127, 0, 0, 1]);
-        packet.set_checksums();
+    passed("a wrong header checksum", PassedNotDns, |packet| {
+        packet.ip[11] ^= 1
     }),
-    passed("a source that is no host: broadcast", PassedNotDns, |packet| {
-        packet.ip[12..16].fill(255);
-        packet.set_checksums();
-    }),
+    passed(
+        "a source that is no host: loopback",
+        PassedNotDns,
+        |packet| {
+            packet.ip[12..16].copy_from_slice(&[127, 0, 0, 1]);
+            packet.set_checksums();
+        },
+    ),
+    passed(
+        "a source that is no host: broadcast",
+        PassedNotDns,
+        |packet| {
+            packet.ip[12..16].fill(255);
+            packet.set_checksums();
+        },
+    ),
 ];
 
 /// Of IPv6 alone.
@@ -140,25 +160,42 @@ const IPV6: &[Passed] = &[
         packet.ip.extend_from_slice(&[17, 0, 0, 1, 0, 0, 0, 9]);
         mended(packet);
     }),
-    passed("RFC 8200 §8.1: UDP without a checksum", PassedNotDns, |packet| {
-        packet.udp[6..].fill(0);
-    }),
-    passed("a payload longer than the datagram", PassedNotDns, |packet| {
-        packet.message.push(0);
-        packet.ip[5] += 1;
-    }),
+    passed(
+        "RFC 8200 §8.1: UDP without a checksum",
+        PassedNotDns,
+        |packet| {
+            packet.udp[6..].fill(0);
+        },
+    ),
+    passed(
+        "a payload longer than the datagram",
+        PassedNotDns,
+        |packet| {
+            packet.message.push(0);
+            packet.ip[5] += 1;
+        },
+    ),
     passed("a source that is no host: ::1", PassedNotDns, |packet| {
         packet.ip[8..24].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         packet.set_checksums();
     }),
-    passed("a source that is no host: a group", PassedNotDns, |packet| {
-        packet.ip[8] = 0xff;
-        packet.set_checksums();
-    }),
-    passed("a source that is no host: an IPv4-mapped address", PassedNotDns, |packet| {
-        packet.ip[8..24].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1]);
-        packet.set_checksums();
-    }),
+    passed(
+        "a source that is no host: a group",
+        PassedNotDns,
+        |packet| {
+            packet.ip[8] = 0xff;
+            packet.set_checksums();
+        },
+    ),
+    passed(
+        "a source that is no host: an IPv4-mapped address",
+        PassedNotDns,
+        |packet| {
+            packet.ip[8..24]
+                .copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 1]);
+            packet.set_checksums();
+        },
+    ),
 ];
 
 /// DNS that is no plain query.
@@ -167,10 +204,14 @@ const MESSAGES: &[Passed] = &[
         packet.message[2] |= 0x80;
         mended(packet);
     }),
-    passed("NOTIFY, and any opcode other than QUERY", PassedForm, |packet| {
-        packet.message[2] |= 4 << 3;
-        mended(packet);
-    }),
+    passed(
+        "NOTIFY, and any opcode other than QUERY",
+        PassedForm,
+        |packet| {
+            packet.message[2] |= 4 << 3;
+            mended(packet);
+        },
+    ),
     passed("QDCOUNT 0", PassedForm, |packet| {
         packet.message[5] = 0;
         mended(packet);
@@ -205,9 +246,15 @@ const MESSAGES: &[Passed] = &[
         packet.message.truncate(packet.message.len() - 3);
         mended(packet);
     }),
-    passed("AXFR", PassedType, |packet| asks(packet, Message::plain(WWW, 252))),
-    passed("ANY", PassedType, |packet| asks(packet, Message::plain(WWW, 255))),
-    passed("a type of DNSSEC", PassedType, |packet| asks(packet, Message::plain(WWW, 48))),
+    passed("AXFR", PassedType, |packet| {
+        asks(packet, Message::plain(WWW, 252))
+    }),
+    passed("ANY", PassedType, |packet| {
+        asks(packet, Message::plain(WWW, 255))
+    }),
+    passed("a type of DNSSEC", PassedType, |packet| {
+        asks(packet, Message::plain(WWW, 48))
+    }),
     passed("a name that is not ours", PassedName, |packet| {
         asks(packet, Message::plain(b"\x07example\x03com\0", TYPE_A));
     }),
@@ -221,12 +268,26 @@ const MESSAGES: &[Passed] = &[
         let name = b"\x0flb0000000000000\x04shop\x03foo\x03com\0";
         asks(packet, Message::plain(name, TYPE_A));
     }),
-    passed("a service that was not measured yet", PassedTable, |packet| {
-        asks(packet, Message::plain(b"\x03new\x01g\x03foo\x03com\0", TYPE_A));
-    }),
-    passed("an SOA that is too large to be ready", PassedTable, |packet| {
-        asks(packet, Message::plain(b"\x05large\x01g\x03foo\x03com\0", 16));
-    }),
+    passed(
+        "a service that was not measured yet",
+        PassedTable,
+        |packet| {
+            asks(
+                packet,
+                Message::plain(b"\x03new\x01g\x03foo\x03com\0", TYPE_A),
+            );
+        },
+    ),
+    passed(
+        "an SOA that is too large to be ready",
+        PassedTable,
+        |packet| {
+            asks(
+                packet,
+                Message::plain(b"\x05large\x01g\x03foo\x03com\0", 16),
+            );
+        },
+    ),
     passed("EDNS version 1", PassedEdns, |packet| {
         let mut record = opt::record(1232, false, &[]);
         record[6] = 1;
@@ -254,12 +315,18 @@ const MESSAGES: &[Passed] = &[
 
 /// Client Subnet as it must not be, from who is listed.
 const SUBNETS: &[Passed] = &[
-    passed("a scope in a query", PassedEdns, |packet| subnets(packet, &[&[0, 1, 24, 24, 192, 0, 2]])),
-    passed("an unknown family", PassedEdns, |packet| subnets(packet, &[&[0, 3, 24, 0, 192, 0, 2]])),
+    passed("a scope in a query", PassedEdns, |packet| {
+        subnets(packet, &[&[0, 1, 24, 24, 192, 0, 2]])
+    }),
+    passed("an unknown family", PassedEdns, |packet| {
+        subnets(packet, &[&[0, 3, 24, 0, 192, 0, 2]])
+    }),
     passed("an octet too many", PassedEdns, |packet| {
         subnets(packet, &[&[0, 1, 24, 0, 192, 0, 2, 0]]);
     }),
-    passed("an octet too few", PassedEdns, |packet| subnets(packet, &[&[0, 1, 24, 0, 192, 0]])),
+    passed("an octet too few", PassedEdns, |packet| {
+        subnets(packet, &[&[0, 1, 24, 0, 192, 0]])
+    }),
     passed("a bit behind the prefix", PassedEdns, |packet| {
         subnets(packet, &[&[0, 1, 23, 0, 192, 0, 1]]);
     }),
@@ -310,7 +377,10 @@ fn check(all: &[Passed], sources: [IpAddr; 2], is_meant: fn(&Packet) -> bool) {
     let mut kernel = InKernel::load(&model).expect("the program loads");
     for packet in sound(&model, sources).into_iter().filter(is_meant) {
         let verdict = kernel.run(&packet.octets()).expect("it runs");
-        assert!(matches!(verdict, Verdict::Reply(_)), "unchanged, it is answered");
+        assert!(
+            matches!(verdict, Verdict::Reply(_)),
+            "unchanged, it is answered"
+        );
         for case in all {
             let mut changed = packet.clone();
             (case.change)(&mut changed);
@@ -369,7 +439,9 @@ fn when_the_daemon_is_dead_for_long() {
     dglb_tests::fuzz::path::pin_to_cpu(0).expect("CPU 0 is there");
     let frame = sound(&model, STRANGERS)[0].octets();
     kernel.kernel().beat(1).expect("it beats");
-    let passed = |kernel: &mut InKernel| kernel.run(&frame).expect("it runs") == Verdict::Pass(frame.clone());
+    let passed = |kernel: &mut InKernel| {
+        kernel.run(&frame).expect("it runs") == Verdict::Pass(frame.clone())
+    };
     let first = (0..256).position(|_| passed(&mut kernel));
     assert!(first.is_some(), "256 frames were answered");
     let before = kernel.counters().expect("counters");

@@ -16,7 +16,7 @@ use std::{
 use anyhow::Result;
 use aya::maps::{Array, ArrayOfMaps, Map, MapData};
 use dglb_common::{
-    layout::{Answer, AnswerRef, RANKING_PAGE, VantageValue, ranking_place, KIND_A},
+    layout::{Answer, AnswerRef, KIND_A, RANKING_PAGE, VantageValue, ranking_place},
     query::{TYPE_A, TYPE_AAAA},
 };
 use dglb_tests::{
@@ -134,11 +134,7 @@ fn has_two_cpus() -> bool {
 }
 
 /// Runs the reader beside `write`, which is called until it has had [`CHANGES`] turns.
-fn race(
-    probes: &[Probe],
-    handle: Handle,
-    mut write: impl FnMut(usize) -> Result<()>,
-) -> Seen {
+fn race(probes: &[Probe], handle: Handle, mut write: impl FnMut(usize) -> Result<()>) -> Seen {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let reader = scope.spawn(|| read(handle, probes, &stop));
@@ -168,7 +164,11 @@ fn check(seen: &Seen) {
     assert_eq!(seen.wrong, None);
     assert!(seen.replies > 1000, "{} replies", seen.replies);
     for (index, variety) in seen.variety.iter().enumerate() {
-        assert!(variety.len() > 1, "probe {index} met {} answers", variety.len());
+        assert!(
+            variety.len() > 1,
+            "probe {index} met {} answers",
+            variety.len()
+        );
     }
 }
 
@@ -277,7 +277,11 @@ fn words_rows_and_slots_used_again_are_met_whole() {
     let seen = race(probes, handle, |turn| {
         writer.select(1, 0, &selections[turn % selections.len()])?;
         // So often that slots and rows are used again all the time.
-        if turn % 3 == 0 { writer.sweep() } else { Ok(()) }
+        if turn % 3 == 0 {
+            writer.sweep()
+        } else {
+            Ok(())
+        }
     });
     check(&seen);
     let generations = writer.built.tables.answers.iter();
@@ -328,7 +332,11 @@ fn vantages_and_resolvers_are_met_whole() {
         // An entry can be removed only once.
         let changes = [change(v4), change(v6)];
         writer.apply(&changes)?;
-        if turn % 16 == 0 { writer.sweep() } else { Ok(()) }
+        if turn % 16 == 0 {
+            writer.sweep()
+        } else {
+            Ok(())
+        }
     });
     check(&seen);
 
@@ -348,7 +356,11 @@ fn vantages_and_resolvers_are_met_whole() {
         let value = VantageValue {
             serves: 2,
             backup: 0,
-            deadline: if turn % 2 == 0 { 1 } else { VantageValue::NO_DEADLINE },
+            deadline: if turn % 2 == 0 {
+                1
+            } else {
+                VantageValue::NO_DEADLINE
+            },
         };
         writer.apply(&[Change::SetVantage(2, value)])
     });
@@ -411,13 +423,20 @@ fn an_answer_overwritten_in_use_is_met_torn() {
     let list = name("list.d.foo.com");
     let probes = [Probe::new(&models, STRANGER.into(), &list, TYPE_AAAA)];
     let handle = writer.kernel.handle().expect("a handle");
-    let group = writer.built.services[1].as_ref().expect("it has sites").group;
+    let group = writer.built.services[1]
+        .as_ref()
+        .expect("it has sites")
+        .group;
     let kind = dglb_common::layout::KIND_AAAA;
     let slot = |writer: &Writer| writer.built.tables.word(0, group, kind).slot();
     let first = slot(&writer);
-    writer.select(1, 0, &Selection::List(lists[1].clone())).expect("it fits");
+    writer
+        .select(1, 0, &Selection::List(lists[1].clone()))
+        .expect("it fits");
     let second = slot(&writer);
-    writer.select(1, 0, &Selection::List(lists[0].clone())).expect("it fits");
+    writer
+        .select(1, 0, &Selection::List(lists[0].clone()))
+        .expect("it fits");
     let generation = writer.built.tables.answers[first as usize].generation;
     let answers = [first, second].map(|slot| Answer {
         generation,

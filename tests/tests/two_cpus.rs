@@ -1,9 +1,6 @@
 //! Two CPUs at once, different sources, names and sizes on each: never one's octets in the other's answer.
 
-use std::{
-    sync::Barrier,
-    thread,
-};
+use std::{sync::Barrier, thread};
 
 use dglb_tests::{
     frames::{Frame, Frames},

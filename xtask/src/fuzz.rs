@@ -3,7 +3,6 @@
 //! to find it.
 
 use std::{
-    env,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -193,11 +192,7 @@ fn faults(directory: &Path) -> Result<Vec<Fault>> {
             patch,
         });
     }
-    ensure!(
-        !faults.is_empty(),
-        "{} holds no patch",
-        directory.display()
-    );
+    ensure!(!faults.is_empty(), "{} holds no patch", directory.display());
     faults.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(faults)
 }
@@ -219,7 +214,9 @@ fn update(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(about)?;
     for entry in fs::read_dir(to).with_context(about)? {
         let path = entry.with_context(about)?.path();
-        let kept = path.file_name().is_some_and(|name| from.join(name).exists());
+        let kept = path
+            .file_name()
+            .is_some_and(|name| from.join(name).exists());
         if !kept && path.is_dir() {
             fs::remove_dir_all(&path).with_context(about)?;
         } else if !kept {
@@ -243,7 +240,8 @@ mod tests {
 
     impl Directory {
         fn new(name: &str) -> Self {
-            let path = env::temp_dir().join(format!("xtask-fuzz-{name}-{}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("xtask-fuzz-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Self(path)
         }
@@ -267,7 +265,10 @@ mod tests {
         fs::write(to.join("src/gone.rs"), "x").unwrap();
         fs::write(to.join("b.rs"), "same").unwrap();
         let long_ago = std::time::SystemTime::UNIX_EPOCH;
-        let same = fs::File::options().write(true).open(to.join("b.rs")).unwrap();
+        let same = fs::File::options()
+            .write(true)
+            .open(to.join("b.rs"))
+            .unwrap();
         same.set_modified(long_ago).unwrap();
         update(&from, &to).unwrap();
         assert_eq!(fs::read_to_string(to.join("src/a.rs")).unwrap(), "new");
@@ -284,6 +285,9 @@ mod tests {
         fs::write(directory.0.join("README.md"), "x").unwrap();
         let faults = faults(&directory.0).unwrap();
         assert_eq!(faults.len(), 1);
-        assert_eq!((&*faults[0].name, &*faults[0].sentence), ("ttl", "A TTL is off."));
+        assert_eq!(
+            (&*faults[0].name, &*faults[0].sentence),
+            ("ttl", "A TTL is off.")
+        );
     }
 }

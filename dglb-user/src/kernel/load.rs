@@ -5,7 +5,7 @@ use aya_log::EbpfLogger;
 use dglb_common::layout::CHUNKS;
 
 use super::{
-    KEPT, Kernel, KernelError, PROGRAM, fill,
+    KEPT, Kernel, KernelError, PROGRAM, feature, fill,
     index::{self, ClientMaps},
     maps::{array, set},
     name_index::NameIndex,
@@ -35,7 +35,8 @@ impl Kernel {
         pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let mut kernel = Self::with_maps(object, tables, pins)?;
-        kernel.program()?.load()?;
+        let accepted = kernel.program()?.load();
+        accepted.map_err(|error| feature::explain(error.into()))?;
         if log_level() > 0 {
             kernel.log = Some(EbpfLogger::init(&mut kernel.ebpf)?);
         }
@@ -68,7 +69,9 @@ impl Kernel {
         for (name, path) in &kept {
             loader.map_pin_path(name, path.as_path());
         }
-        let mut ebpf = loader.load(object)?;
+        let mut ebpf = loader
+            .load(object)
+            .map_err(|error| feature::explain(error.into()))?;
         let pages = fill::fill(&mut ebpf, tables, &names)?;
         let clients = ClientMaps::fill(&mut ebpf, tables)?;
         Ok(Self {

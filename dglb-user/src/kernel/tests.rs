@@ -31,8 +31,10 @@ fn load(tables: &Tables) -> Option<Kernel> {
     let skipped = if !rustix::process::geteuid().is_root() {
         "not root"
     } else {
-        let object = crate::kernel_object::object().map_err(KernelError::from);
-        match object.and_then(|object| Kernel::with_maps(object, tables, None)) {
+        match kernel_object::object()
+            .map_err(KernelError::from)
+            .and_then(|object| Kernel::with_maps(object, tables, None))
+        {
             Ok(kernel) => return Some(kernel),
             Err(KernelError::NotBuilt(_)) => "the kernel program is not built",
             Err(error) => panic!("{error}"),

@@ -71,10 +71,18 @@ pub fn check(model: &Model, settings: &Settings, frame: &[u8]) -> Result<bool, S
         Err(_) => return Ok(false),
     };
     let datagram = oracle::frame::datagram(frame).ok_or("the oracle sees no datagram")?;
-    same("source", address(read.datagram.client), to_64(datagram.source))?;
+    same(
+        "source",
+        address(read.datagram.client),
+        to_64(datagram.source),
+    )?;
     same("octets", read.datagram.message, datagram.message.len())?;
     let at = read.datagram.dns();
-    same("message", &frame[at..at + datagram.message.len()], datagram.message)?;
+    same(
+        "message",
+        &frame[at..at + datagram.message.len()],
+        datagram.message,
+    )?;
     let Form::Plain(plain) = oracle::form(datagram.message, model.believes(datagram.source)) else {
         return Err("the oracle sees no plain query".to_owned());
     };
@@ -107,7 +115,11 @@ pub fn check(model: &Model, settings: &Settings, frame: &[u8]) -> Result<bool, S
 fn check_edns(read: &Read, edns: Option<oracle::Edns>) -> Result<bool, String> {
     let Some(edns) = edns else {
         same("OPT", read.edns.present, 0)?;
-        same("payload", read.edns.payload, usize::from(PLAIN_PAYLOAD_SIZE))?;
+        same(
+            "payload",
+            read.edns.payload,
+            usize::from(PLAIN_PAYLOAD_SIZE),
+        )?;
         return Ok(true);
     };
     same("OPT", read.edns.present, 1)?;
@@ -122,7 +134,11 @@ fn check_edns(read: &Read, edns: Option<oracle::Edns>) -> Result<bool, String> {
     let net = subnet.net;
     let octets = usize::from(net.prefix_len()).div_ceil(8);
     same("octets of Client Subnet", read.edns.subnet, 8 + octets)?;
-    same("its length", read.edns.source_len, u64::from(net.prefix_len()))?;
+    same(
+        "its length",
+        read.edns.source_len,
+        u64::from(net.prefix_len()),
+    )?;
     same("its client", address(read.edns.client), to_64(net.addr()))?;
     Ok(true)
 }
@@ -150,6 +166,8 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, read: T, expected: T) -> Res
     if read == expected {
         Ok(())
     } else {
-        Err(format!("{what} is {expected:?}, the kernel program reads {read:?}"))
+        Err(format!(
+            "{what} is {expected:?}, the kernel program reads {read:?}"
+        ))
     }
 }

@@ -119,6 +119,7 @@ fn model(zones: Vec<Zone>, services: Vec<BService>) -> Model {
         dns_lbs: (0..NODES.len()).map(node).collect(),
         default_dns_lb: 0,
         prefixes: prefixes([1, 3, 4, 5]),
+        max_resolvers: dglb_user::capacity::DEFAULT_RESOLVERS,
         zones,
         services,
     });
