@@ -1,4 +1,4 @@
-//! The reply: room is made in front of the frame, the question moves there, the ready records are
+//! The third stage, the reply: room is made in front of the frame, the question moves there, the ready records are
 //! copied behind it, and all headers are written anew with full checksums.
 //!
 //! Growing at the head costs less than growing at the tail, and there is room: a driver leaves 256
@@ -28,7 +28,10 @@ use network_types::{
     udp::UdpHdr,
 };
 
-use crate::{answer, maps::ANSWERS, rankings, rows::Found};
+use crate::{
+    maps::{ANSWERS, SETTINGS},
+    rankings, stage,
+};
 
 /// Hop limit of replies (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;
@@ -57,7 +60,7 @@ const TRUNCATED: u32 = 0x02;
 impl Reply {
     /// TC and nothing else.
     #[inline(always)]
-    pub fn stub() -> Result<Self, Counter> {
+    fn stub() -> Result<Self, Counter> {
         Ok(Self {
             answer: ANSWERS.get(0).ok_or(Counter::DroppedLimited)?,
             len: 0,
@@ -71,11 +74,11 @@ impl Reply {
     /// The largest variant that the client takes and that is not too much more than what was asked; TC
     /// and no records where even the smallest one is.
     #[inline(always)]
-    pub fn fitting(
+    fn fitting(
+        scratch: &Scratch,
         datagram: &Datagram,
         question: &Question,
         edns: &Edns,
-        found: &Found,
     ) -> Result<Self, Counter> {
         let fixed = NAME + question.octets() + edns.reply_octets();
         let asked = datagram.to_dns + datagram.message;
@@ -85,10 +88,10 @@ impl Reply {
         } else {
             most
         };
-        let mut answer = found.answer;
+        let mut answer = rankings::answer(AnswerRef(scratch.answer))?;
         for _ in 0..MAX_VARIANTS {
             if fixed + usize::from(answer.len) <= most {
-                return Ok(Self::of(answer, found));
+                return Ok(Self::of(answer, scratch));
             }
             let smaller = AnswerRef(answer.smaller);
             if !smaller.is_ready() {
@@ -101,18 +104,18 @@ impl Reply {
             scope: 0,
             row: Counter::Truncated as u32,
             bits: bits(answer) | TRUNCATED,
-            ..Self::of(answer, found)
+            ..Self::of(answer, scratch)
         })
     }
 
     #[inline(always)]
-    fn of(answer: &'static Answer, found: &Found) -> Self {
+    fn of(answer: &'static Answer, scratch: &Scratch) -> Self {
         Self {
             answer,
             // Bound, or LLVM reads it again where the verifier no longer knows its limits.
             len: bind(usize::from(answer.len)),
-            prefix: found.prefix,
-            scope: u64::from(found.scope),
+            prefix: scratch.prefix as usize & 0xff,
+            scope: if answer.scoped != 0 { scratch.scope } else { 0 },
             row: answer.row,
             bits: bits(answer),
         }
@@ -148,9 +151,33 @@ struct Saved {
     question_end: u64,
 }
 
+/// Writes the reply; gives the row of the answer table, as the number of its counter.
+#[inline(always)]
+pub fn run(ctx: &XdpContext) -> Result<u32, Counter> {
+    let settings = SETTINGS.get(0).ok_or(Counter::PassedTable)?;
+    let scratch = stage::scratch()?;
+    let datagram = scratch.datagram();
+    let question = scratch.question();
+    let edns = scratch.edns();
+    let limited = scratch.limited != 0;
+    let reply = if limited {
+        Reply::stub()?
+    } else {
+        Reply::fitting(scratch, &datagram, &question, &edns)?
+    };
+    let composed = compose(ctx, &datagram, &question, &edns, settings, scratch, &reply);
+    composed.map_err(|reason| {
+        if limited {
+            Counter::DroppedLimited
+        } else {
+            reason
+        }
+    })
+}
+
 /// Makes the reply in place of the query; gives the row that was answered.
 #[inline(always)]
-pub fn compose(
+fn compose(
     ctx: &XdpContext,
     datagram: &Datagram,
     question: &Question,
@@ -162,13 +189,13 @@ pub fn compose(
     if reply.len > MAX_ANSWER_OCTETS || reply.row > Counter::Limited as u32 {
         return Err(Counter::PassedTable);
     }
-    let frame = answer::frame(ctx);
+    let frame = stage::frame(ctx);
     let saved = save(&frame, datagram, question).ok_or(Counter::PassedForm)?;
     let end = NAME + question.octets() + reply.len + edns.reply_octets();
     let moved = resize(ctx, frame.len(), datagram, end)?;
     // From here on the frame is ours: what follows fails only where the verifier cannot know that
     // the frame has `end` octets.
-    let frame = answer::frame(ctx);
+    let frame = stage::frame(ctx);
     let message = Message {
         dns: frame.skip(datagram.dns()),
         saved: &saved,

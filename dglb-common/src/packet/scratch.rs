@@ -1,10 +1,28 @@
 //! A frame's work in memory that the verifier knows less of than of the stack.
 
-use crate::name::{MAX_LABELS, NameHash};
+use super::{Datagram, Edns, Question};
+use crate::{
+    client::Client,
+    name::{MAX_LABELS, NameHash},
+};
 
-/// Working memory for one frame at a time, one for each CPU.
+/// Working memory for one frame at a time, one for each CPU; it goes from stage to stage.
 #[repr(C)]
 pub struct Scratch {
+    /// What the headers said.
+    pub datagram: Datagram,
+    /// What was asked.
+    pub question: Question,
+    /// What OPT said.
+    pub edns: Edns,
+    /// When the daemon last said that it lives.
+    pub heartbeat: u64,
+    /// The answer that was found: an [`AnswerRef`](crate::layout::AnswerRef).
+    pub answer: u64,
+    /// Octets of the question's name in front of the base of that answer.
+    pub prefix: u64,
+    /// Client Subnet's scope, bits.
+    pub scope: u64,
     /// Where each label of the name begins, counted from the name's first octet: entry n is for the n-th
     /// label from the left.
     pub starts: [u8; MAX_LABELS + 1],
@@ -24,6 +42,23 @@ pub struct Scratch {
 impl Scratch {
     /// With nothing in it.
     pub const EMPTY: Self = Self {
+        datagram: Datagram {
+            client: Client { word: 0, is_v6: 0 },
+            ip: 0,
+            to_dns: 0,
+            message: 0,
+            port: 0,
+        },
+        question: Question {
+            labels: 0,
+            root: 0,
+            qtype: 0,
+        },
+        edns: Edns::ABSENT,
+        heartbeat: 0,
+        answer: 0,
+        prefix: 0,
+        scope: 0,
         starts: [0; MAX_LABELS + 1],
         hashes: [NameHash { a: 0, b: 0 }; 32],
         subnet: [0; 3],
@@ -32,6 +67,38 @@ impl Scratch {
         limited: 0,
         forgotten: 0,
     };
+
+    /// What the headers said, with limits that the verifier can see.
+    #[inline(always)]
+    pub fn datagram(&self) -> Datagram {
+        let to_dns = self.datagram.to_dns & 0x3f;
+        Datagram {
+            ip: self.datagram.ip & 0x1f,
+            to_dns,
+            message: self.datagram.message & 0x7ff,
+            ..self.datagram
+        }
+    }
+
+    /// What was asked, with limits that the verifier can see.
+    #[inline(always)]
+    pub fn question(&self) -> Question {
+        Question {
+            labels: self.question.labels & MAX_LABELS,
+            root: self.question.root & 0xff,
+            qtype: self.question.qtype,
+        }
+    }
+
+    /// What OPT said, with limits that the verifier can see.
+    #[inline(always)]
+    pub fn edns(&self) -> Edns {
+        Edns {
+            subnet: self.edns.subnet & 0x1f,
+            payload: self.edns.payload & 0x7ff,
+            ..self.edns
+        }
+    }
 
     /// The same number, of which the verifier knows no more than that it is below 2^8.
     ///

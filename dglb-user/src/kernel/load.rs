@@ -1,13 +1,17 @@
 //! Makes the maps, fills them, and has the program verified.
 
-use aya::{EbpfLoader, programs::Xdp};
+use aya::{
+    EbpfLoader,
+    maps::ProgramArray,
+    programs::{ProgramError, Xdp},
+};
 use aya_log::EbpfLogger;
-use dglb_common::layout::CHUNKS;
+use dglb_common::{layout::CHUNKS, stage};
 
 use super::{
     KEPT, Kernel, KernelError, PROGRAM, feature, fill,
     index::{self, ClientMaps},
-    maps::{array, set},
+    maps::{array, set, typed},
     name_index::NameIndex,
     pins::Pins,
 };
@@ -35,8 +39,7 @@ impl Kernel {
         pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let mut kernel = Self::with_maps(object, tables, pins)?;
-        let accepted = kernel.program()?.load();
-        accepted.map_err(|error| feature::explain(error.into()))?;
+        kernel.load_programs()?;
         if log_level() > 0 {
             kernel.log = Some(EbpfLogger::init(&mut kernel.ebpf)?);
         }
@@ -47,6 +50,26 @@ impl Kernel {
             &monotonic_ns(),
         )?;
         Ok(kernel)
+    }
+
+    /// Has each stage verified, and the later ones put where the earlier ones find them.
+    fn load_programs(&mut self) -> Result<(), KernelError> {
+        let accept = |program: &mut Xdp| {
+            let accepted = program.load();
+            accepted.map_err(|error| feature::explain(error.into()))
+        };
+        for (index, name) in (0_u32..).zip(stage::PROGRAMS) {
+            let program = self.program_named(name)?;
+            accept(program)?;
+            let program = program.fd()?.try_clone().map_err(ProgramError::from)?;
+            let mut stages: ProgramArray<_> = typed(&mut self.ebpf, "stages")?;
+            let wrong = |source| KernelError::Table {
+                table: "stages",
+                source,
+            };
+            stages.set(index, &program, 0).map_err(wrong)?;
+        }
+        accept(self.program()?)
     }
 
     /// The maps, filled, with a program that is not yet the kernel's.
@@ -82,15 +105,19 @@ impl Kernel {
         })
     }
 
-    /// The program.
+    /// The program that is attached: the first stage.
     ///
     /// # Errors
     /// [`KernelError::Missing`]: never with an object that was loaded.
     pub fn program(&mut self) -> Result<&mut Xdp, KernelError> {
+        self.program_named(PROGRAM)
+    }
+
+    fn program_named(&mut self, name: &'static str) -> Result<&mut Xdp, KernelError> {
         let program = self
             .ebpf
-            .program_mut(PROGRAM)
-            .ok_or(KernelError::Missing(PROGRAM))?;
+            .program_mut(name)
+            .ok_or(KernelError::Missing(name))?;
         Ok(program.try_into()?)
     }
 }

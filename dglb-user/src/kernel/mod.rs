@@ -43,7 +43,8 @@ pub const PROGRAM: &str = "dglb";
 const KEPT: [&str; 5] = ["secret", "heartbeat", "counters", "limits", "user_counters"];
 
 /// Maps that are made anew at each start and pinned for people and for the next start.
-const FRESH: [&str; 15] = [
+const FRESH: [&str; 16] = [
+    "stages",
     "settings",
     "names",
     "displacements",
