@@ -1,4 +1,5 @@
-//! Many elements of a map in one system call (`BPF_MAP_UPDATE_BATCH`, kernel 5.6), which aya lacks.
+//! Many elements of a map in one system call (`BPF_MAP_UPDATE_BATCH` and `BPF_MAP_LOOKUP_BATCH`, kernel
+//! 5.6), which aya lacks.
 //!
 //! A million single updates are a million system calls; a batch takes a fifth of their time or less. It
 //! is no transaction: elements become visible one by one, as with single updates. LPM tries have no
@@ -15,7 +16,9 @@ use nix::libc;
 /// From how many elements on a batch is worth its set-up.
 pub(super) const WORTHWHILE: usize = 16;
 
-/// `BPF_MAP_UPDATE_BATCH` of enum bpf_cmd (include/uapi/linux/bpf.h).
+/// Of enum bpf_cmd (include/uapi/linux/bpf.h).
+const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+/// Of enum bpf_cmd.
 const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
 
 /// The member `batch` of union bpf_attr (include/uapi/linux/bpf.h).
@@ -53,14 +56,55 @@ pub(super) fn update<K: Pod, V: Pod>(
         map_fd: map.as_raw_fd().cast_unsigned(),
         ..BatchAttributes::default()
     };
-    // SAFETY: bpf(2) with this command reads `count` keys and values from the two slices, which outlive
-    // the call and are that long, for `K` and `V` are the map's own types; it writes only `count`. The
-    // attributes are as long as said, and the rest of the union counts as zero.
+    // SAFETY: this command reads `count` keys and values from the two slices, which outlive the call and
+    // are that long, for `K` and `V` are the map's own types; it writes only `count`.
+    unsafe { call(BPF_MAP_UPDATE_BATCH, &mut attributes) }
+}
+
+/// The first `len` elements of an array of words.
+///
+/// # Errors
+/// What the kernel said; `UnexpectedEof` when there are fewer.
+pub(super) fn words(map: BorrowedFd<'_>, len: usize) -> io::Result<Vec<u64>> {
+    let mut keys = vec![0_u32; len];
+    let mut values = vec![0_u64; len];
+    let mut next = 0_u32;
+    let mut attributes = BatchAttributes {
+        out_batch: &raw mut next as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: u32::try_from(len).map_err(io::Error::other)?,
+        map_fd: map.as_raw_fd().cast_unsigned(),
+        ..BatchAttributes::default()
+    };
+    // SAFETY: this command writes at most `count` keys of 4 octets, as arrays have, and as many values of
+    // 8, which the caller says this map has, into vectors of that length that are used no more until it
+    // is over; and one key into `next`.
+    let result = unsafe { call(BPF_MAP_LOOKUP_BATCH, &mut attributes) };
+    match result {
+        // The end of the map was met.
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
+        _ => {}
+    }
+    if attributes.count as usize == len {
+        Ok(values)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// bpf(2).
+///
+/// # Safety
+/// The attributes' pointers lead to memory that the command may read and write as it does.
+unsafe fn call(command: libc::c_int, attributes: &mut BatchAttributes) -> io::Result<()> {
+    // SAFETY: the attributes are as long as said, and the rest of the union counts as zero; for what their
+    // pointers lead to the caller vouches.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
-            BPF_MAP_UPDATE_BATCH,
-            &raw mut attributes,
+            command,
+            &raw mut *attributes,
             size_of::<BatchAttributes>(),
         )
     };

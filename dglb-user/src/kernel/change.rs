@@ -1,6 +1,6 @@
 //! Changes of the tables while the program serves, in the order that its readers need.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use aya::{Pod, maps::HashMap};
 use dglb_common::{
@@ -19,6 +19,7 @@ use crate::{
 
 impl DataPath for Kernel {
     fn apply(&mut self, changes: &[Change]) -> Result<(), DataPathError> {
+        let began = Instant::now();
         let mut made = 0;
         // Changes of resolvers that follow each other touch each chunk of the client index once.
         for group in changes.chunk_by(|one, other| is_of_resolver(one) && is_of_resolver(other)) {
@@ -26,6 +27,7 @@ impl DataPath for Kernel {
                 .map_err(|error| data_path_error(&error, made))?;
             made += group.len();
         }
+        tracing::debug!(changes = made, took = ?began.elapsed(), "tables changed");
         Ok(())
     }
 

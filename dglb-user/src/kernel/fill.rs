@@ -1,6 +1,6 @@
 //! Fills fresh maps, before anything reads them.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use aya::{
     Ebpf,
@@ -48,8 +48,16 @@ pub fn fill(
         .map(|(label, vantage)| (*label, label_value(label, *vantage)))
         .collect();
     insert_all(ebpf, "labels", &labels)?;
+    let began = Instant::now();
     resolvers(ebpf, tables)?;
+    let resolvers_filled = began.elapsed();
     prefixes(ebpf, tables)?;
+    tracing::debug!(
+        resolvers = tables.resolvers.len(),
+        ?resolvers_filled,
+        prefixes_too = ?began.elapsed(),
+        "who asks"
+    );
     set_all(ebpf, "vantages", 0, &tables.vantages)?;
     set_all(ebpf, "dns_lbs", 0, &tables.dns_lbs)?;
     set_all(ebpf, "answers", 0, &tables.answers)?;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::fd::AsFd as _,
 };
 
 use aya::{
@@ -13,13 +14,12 @@ use aya::{
     },
 };
 use dglb_common::layout::{
-    ChunkWord, PrefixValue, RUN_ENTRIES_PER_ELEMENT, ResolverKeyV4, ResolverKeyV6, ResolverValue,
-    Settings, client_check,
+    ChunkWord, PrefixValue, ResolverKeyV4, ResolverKeyV6, ResolverValue, Settings, client_check,
 };
 use ipnet::IpNet;
 
 use super::{
-    KernelError,
+    KernelError, batch,
     pins::Pins,
     read::{array, elements, open},
 };
@@ -32,7 +32,7 @@ pub struct ClientTables {
     pub tables: Tables,
     /// The prefixes' values as they stand in the maps.
     pub prefix_values: BTreeMap<IpNet, PrefixValue>,
-    /// The client index; of the runs those that a chunk leads to.
+    /// The client index.
     pub words: ClientWords,
 }
 
@@ -136,29 +136,25 @@ fn trie<K: Pod>(
 
 /// The client index as it stands in its maps.
 pub(super) fn words(chunks: &Map, runs: &Map) -> Result<ClientWords, KernelError> {
-    let chunk_words: Array<&MapData, u64> = typed(chunks, "client_chunks")?;
-    let elements: Array<&MapData, u64> = typed(runs, "client_runs")?;
-    let wrong = |table| move |source| KernelError::Table { table, source };
-    let mut words = ClientWords {
-        chunks: Vec::with_capacity(chunk_words.len() as usize),
-        runs: vec![0; elements.len() as usize],
-    };
-    for word in chunk_words.iter() {
-        words
-            .chunks
-            .push(ChunkWord(word.map_err(wrong("client_chunks"))?));
-    }
-    for word in &words.chunks {
-        let first = word.start() / RUN_ENTRIES_PER_ELEMENT;
-        let behind = first.saturating_add(word.count().div_ceil(RUN_ENTRIES_PER_ELEMENT));
-        for index in first..behind.min(elements.len()) {
-            let element = elements.get(&index, 0).map_err(wrong("client_runs"))?;
-            words.runs[index as usize] = element;
-        }
-    }
-    Ok(words)
+    let chunks = array_words(chunks, "client_chunks")?;
+    Ok(ClientWords {
+        chunks: chunks.into_iter().map(ChunkWord).collect(),
+        runs: array_words(runs, "client_runs")?,
+    })
 }
 
-fn typed<'a>(map: &'a Map, table: &'static str) -> Result<Array<&'a MapData, u64>, KernelError> {
-    Array::try_from(map).map_err(|source| KernelError::Table { table, source })
+/// All elements of an array of words.
+fn array_words(map: &Map, table: &'static str) -> Result<Vec<u64>, KernelError> {
+    let wrong = |source| KernelError::Table { table, source };
+    // Checks the sizes of keys and values.
+    let array: Array<&MapData, u64> = Array::try_from(map).map_err(wrong)?;
+    let Map::Array(data) = map else {
+        return Err(KernelError::Missing(table));
+    };
+    match batch::words(data.fd().as_fd(), array.len() as usize) {
+        Err(error) if batch::is_unsupported(&error) => {
+            array.iter().collect::<Result<_, _>>().map_err(wrong)
+        }
+        read => read.map_err(|source| KernelError::Batch { table, source }),
+    }
 }

@@ -13,7 +13,7 @@ pub const EMPTY: BucketRow = [AnswerRef::NONE.0; BUCKETS];
 /// all weights are zero. Of several shares with the same word the weights are added.
 pub fn assign(shares: &[(AnswerRef, u32)], before: &BucketRow) -> Option<BucketRow> {
     let mut wanted = quotas(shares)?;
-    let mut take = |word: u64| {
+    let take = |word: u64| {
         let quota = wanted.iter_mut().find(|(other, _)| *other == word);
         match quota {
             Some((_, left)) if *left > 0 => {
@@ -23,7 +23,7 @@ pub fn assign(shares: &[(AnswerRef, u32)], before: &BucketRow) -> Option<BucketR
             _ => false,
         }
     };
-    let kept = before.map(|word| take(word));
+    let kept = before.map(take);
     let mut others = wanted
         .iter()
         .flat_map(|&(word, left)| std::iter::repeat_n(word, left));

@@ -92,7 +92,11 @@ pub fn check(model: &Model, settings: &Settings, frame: &[u8]) -> Result<bool, S
         qtype,
     } = read.question;
     let name = plain.query.name();
-    same("type", qtype, u64::from(u16::from(plain.query.query_type())))?;
+    same(
+        "type",
+        qtype,
+        u64::from(u16::from(plain.query.query_type())),
+    )?;
     same("labels", labels, usize::from(name.num_labels()))?;
     let mut start = 0;
     for (index, label) in name.iter().enumerate() {

@@ -29,7 +29,12 @@ fn role_node_and_limit() {
         "[\"192.0.2.53\"]      #" => "[\"224.0.0.1\"] #", "224.0.0.1", "node.addresses[0]", OutOfRange, "multicast";
         "[\"192.0.2.53\"]      #" => "[\"255.255.255.255\"] #", "255", "node.addresses[0]", OutOfRange, "broadcast";
         "[\"192.0.2.53\"]      #" => "[\"240.0.0.1\"] #", "240", "node.addresses[0]", OutOfRange, "reserved";
-        "[\"192.0.2.53\"]      #" => "[\"2001:db8::53\"] #", "2001", "node.addresses[0]", BadForm, "IPv6 is not supported";
+        "[\"192.0.2.53\"]      #" => "[\"ff02::53\"] #", "ff02", "node.addresses[0]", OutOfRange, "multicast";
+        "[\"192.0.2.53\"]      #" => "[\"::\"] #", "::", "node.addresses[0]", OutOfRange, "nobody's";
+        "[\"192.0.2.53\"]      #" => "[\"fe80::53\"] #", "fe80", "node.addresses[0]", OutOfRange, "link-local";
+        "[\"192.0.2.53\"]      #" => "[\"::ffff:192.0.2.53\"] #", "ffff", "node.addresses[0]", OutOfRange, "IPv4 address in IPv6 form";
+        "[\"192.0.2.53\"]      #" => "[\"2001:db8::1\",\"2001:db8::2\",\"2001:db8::3\",\"2001:db8::4\",\"2001:db8::5\",\"2001:db8::6\",\"2001:db8::7\",\"2001:db8::8\",\"2001:db8::9\"] #",
+            "2001:db8::9", "node.addresses[8]", OutOfRange, "at most 8 addresses of IPv6";
         "[\"192.0.2.53\"]      #" => "[\"192.0.2.53:53\"] #", ":53", "node.addresses[0]", BadForm, "four numbers";
         "[\"192.0.2.53\"]      #" => "[\"192.0.2.53\", \"192.0.2.53\"] #", "addresses", "node.addresses[1]", Duplicate, "keep one";
         "[\"192.0.2.53\"]      #" => "[\"10.0.0.1\",\"10.0.0.2\",\"10.0.0.3\",\"10.0.0.4\",\"10.0.0.5\",\"10.0.0.6\",\"10.0.0.7\",\"10.0.0.8\",\"10.0.0.9\"] #",
@@ -49,10 +54,19 @@ fn role_node_and_limit() {
         "# per_second = 1000" => "per_second = 1e3", "1e3", "limit.per_second", WrongType, "whole number";
         "# burst = 2000" => "burst = 100000001", "100000001", "limit.burst", OutOfRange, "100000000";
         "\"198.51.100.0/24\"" => "\"198.51.100.7/24\"", ".7/24", "limit.prefix[0].prefix", BadForm, "write \"198.51.100.0/24\"";
-        "\"198.51.100.0/24\"" => "\"198.51.100.0/33\"", "/33", "limit.prefix[0].prefix", BadForm, "not an IPv4 prefix";
+        "\"198.51.100.0/24\"" => "\"198.51.100.0/33\"", "/33", "limit.prefix[0].prefix", BadForm, "is not a prefix";
         "\"198.51.100.0/24\"" => "\"198.51.100.0\"", "prefix =", "limit.prefix[0].prefix", BadForm, "its length";
         "per_second = 50000" => "", "[[limit.prefix]]", "limit.prefix[0].per_second", MissingKey, "add per_second";
         "[[limit.prefix]]" => "[limit.prefix]", "[limit.prefix]", "limit.prefix", WrongType, "[[limit.prefix]]";
+        "\"198.51.100.0/24\"" => "\"2001:db8::/65\"", "/65", "limit.prefix[0].prefix", OutOfRange, "at most 64";
+        "\"198.51.100.0/24\"" => "\"2001:db8::1/64\"", "::1/64", "limit.prefix[0].prefix", BadForm, "write \"2001:db8::/64\"";
+        "burst = 100000" => "exempt = 1\nburst = 100000", "exempt", "limit.prefix[0].exempt", WrongType, "true or false";
+        "per_second = 50000\nburst = 100000" => "exempt = true\nburst = 1", "burst", "limit.prefix[0].burst", Conflict, "no limit at all";
+        "# burst = 2000" => "dry_run = \"yes\"", "dry_run", "limit.dry_run", WrongType, "without quotes";
+        "# from = []" => "from = [\"192.0.2.53\"]", "from", "client_subnet.from[0]", BadForm, "its length";
+        "# from = []" => "from = [\"192.0.2.0/24\", \"192.0.2.0/24\"]", "from", "client_subnet.from[1]", Duplicate, "keep one";
+        "# from = []" => "from = \"192.0.2.0/24\"", "from", "client_subnet.from", WrongType, "in brackets";
+        "# from = []" => "form = []", "form", "client_subnet.form", UnknownKey, "did you mean \"from\"?";
         "burst = 100000" => "burst = 1\n[[limit.prefix]]\nprefix = \"198.51.100.0/24\" # again\nper_second = 1\nburst = 1",
             "again", "limit.prefix[1].prefix", Duplicate, "the first is on line";
         "[map]" => "[mapp]\n[map]", "[mapp]", "mapp", UnknownKey, "did you mean \"map\"?";

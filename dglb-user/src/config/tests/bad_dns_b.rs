@@ -22,9 +22,19 @@ fn map_and_dns_lbs() {
         "name = \"lb2.isp2.example\"" => "name = \"LB1.isp1.example\"", "LB1", "dns_lb[1].name", Duplicate, "the first is on line";
         "\"203.0.113.7\"" => "\"198.51.100.7\" # twice", "twice", "dns_lb[1].address", Duplicate, "keep one";
         "\"203.0.113.7\"" => "\"192.0.2.53\"", "lb2.isp2", "dns_lb[1].address", Conflict, "must not refer to itself";
-        "\"lb2.isp2.example\"" => "\"b1.backbone.example\"", "name = \"b1.backbone.example\"", "dns_lb[1].name", Conflict, "this node itself";
+        "\"b1.backbone.example\"" => "\"lb2.isp2.example\" # own", "name = \"lb2.isp2.example\"", "dns_lb[1].name", Conflict, "this node itself";
         "address = \"203.0.113.7\"" => "", "[[dns_lb]]", "dns_lb[1].address", MissingKey, "add address";
         "address = \"203.0.113.7\"" => "adress = \"203.0.113.7\"", "adress", "dns_lb[1].adress", UnknownKey, "\"address\"";
+        "address = \"203.0.113.7\"" => "address = \"203.0.113.7\"\naddress_v6 = \"203.0.113.7\"", "address_v6", "dns_lb[1].address_v6", BadForm, "not an IPv6 address";
+        "address = \"203.0.113.7\"" => "address = \"203.0.113.7\"\nbackup = \"lb9.isp9.example\"", "backup", "dns_lb[1].backup", Conflict, "no [[dns_lb]] has the name";
+        "address = \"203.0.113.7\"" => "address = \"203.0.113.7\"\nbackup = \"LB2.isp2.example\"", "backup", "dns_lb[1].backup", Conflict, "its own backup";
+        "address = \"203.0.113.7\"" => "address = \"203.0.113.7\"\nbackup = 1", "backup", "dns_lb[1].backup", WrongType, "double quotes";
+        "prefix = \"198.18.0.0/15\"" => "prefix = \"198.18.0.1/15\"", "198.18.0.1", "prefix[0].prefix", BadForm, "write \"198.18.0.0/15\"";
+        "prefix = \"198.18.0.0/15\"" => "prefix = \"2001:db8::/72\"", "/72", "prefix[0].prefix", OutOfRange, "count as one client";
+        "prefix = \"198.18.0.0/15\"" => "", "[[prefix]]", "prefix[0].prefix", MissingKey, "add prefix";
+        "dns_lb = \"lb2.isp2.example\"" => "dns_lb = \"lb9.isp9.example\"", "lb9", "prefix[0].dns_lb", Conflict, "one that is there";
+        "dns_lb = \"lb2.isp2.example\"" => "", "[[prefix]]", "prefix[0].dns_lb", MissingKey, "add dns_lb";
+        "[[prefix]]" => "[[prefix]]\nprefix = \"198.18.0.0/15\"\ndns_lb = \"lb1.isp1.example\"\n[[prefix]]", "198.18", "prefix[1].prefix", Duplicate, "the first is on line";
         "[[zone]]" => "[resolvers]\n[[zone]]", "[resolvers]", "resolvers", UnknownKey, "only role \"dns-lb\" has them";
     ];
     cases.iter().for_each(Case::check);
@@ -56,7 +66,12 @@ fn zones() {
         "serial = 1 }" => "serial = 1, retries = 5 }", "retries", "zone[0].soa.retries", UnknownKey, "\"retry\"";
         "rname = \"hostmaster.foo.com\"" => "rname = \"host.master@foo.com\"", "@", "zone[0].soa.rname", BadForm, "\"host\\\\.master.foo.com\"";
         "soa = { mname = \"ns1.g.foo.com\"," => "soa = {", "soa = {", "zone[0].soa.mname", MissingKey, "add mname";
-        "name = \"ns1.g.foo.com\"\nipv4" => "name = \"ns1.g.foo.com\"\nipv6", "ipv6", "zone[0].host[0].ipv6", UnknownKey, "\"ipv4\"";
+        "name = \"ns1.g.foo.com\"\nipv4 = \"192.0.2.53\"" => "name = \"ns1.g.foo.com\"", "[[zone.host]]", "zone[0].host[0].ipv4", MissingKey, "the host's ipv6";
+        "name = \"ns1.g.foo.com\"\nipv4" => "name = \"ns1.g.foo.com\"\nipv6", "ipv6", "zone[0].host[0].ipv6", BadForm, "not an IPv6 address";
+        "ipv4 = \"192.0.2.53\"" => "ipv4 = \"192.0.2.53\"\nipv6 = \"2001:db8::53\"\n[[zone.host]]\nname = \"ns1.g.foo.com\"\nipv6 = \"2001:db8::53\" # twice",
+            "twice", "zone[0].host[1].ipv6", Duplicate, "keep one";
+        "ipv4 = \"192.0.2.53\"" => "ipv4 = \"192.0.2.53\"\n[[zone.host]]\nname = \"b.bar.com\"\nipv4 = \"192.0.2.53\"\nipv6 = \"2001:db8::53\"",
+            "b.bar", "zone[0].host[1].name", Conflict, "does not lie in the zone";
         "ipv4 = \"192.0.2.53\"" => "ipv4 = \"192.0.2.53\"\n[[zone.host]]\nname = \"ns1.g.foo.com\"\nipv4 = \"192.0.2.53\" # twice",
             "twice", "zone[0].host[1].ipv4", Duplicate, "keep one";
         "ipv4 = \"192.0.2.53\"" => "ipv4 = \"192.0.2.53\"\n[[zone.host]]\nname = \"a.bar.com\"\nipv4 = \"192.0.2.53\"",
@@ -76,6 +91,8 @@ fn services() {
     let cases = cases![DNS_B;
         "form = \"referral\"" => "", "[[service]]", "service[0].form", MissingKey, "add form = \"referral\"";
         "form = \"referral\"" => "form = \"Referral\"", "Referral", "service[0].form", OutOfRange, "write \"referral\"";
+        "form = \"referral\"" => "form = \"direct\"", "direct", "service[0].form", OutOfRange, "has no daemon yet";
+        "form = \"referral\"" => "form = \"cache\"", "cache", "service[0].form", OutOfRange, "has no daemon yet";
         "form = \"referral\"" => "form = \"cname\" # no apex", "no apex", "service[0].form", Conflict, "add a [[zone]] with apex = \"www.g.foo.com.\"";
         "form = \"cname\"" => "form = \"referral\" # apex", "# apex", "service[1].form", Conflict, "form = \"cname\"";
         "name = \"www.g.foo.com\"" => "name = \"www.g.bar.com\"", "form = \"referral\"", "service[0].form", Conflict, "none of the zones";

@@ -22,6 +22,10 @@ fn map_resolvers_and_other_dns_lbs() {
         "\"198.51.100.54\"" => "\"239.1.1.1\"", "239", "resolvers.addresses[1]", OutOfRange, "multicast";
         "name = \"lb2.isp2.example\"" => "name = \"LB1.ISP1.example\"", "LB1", "dns_lb[0].name", Conflict, "this node itself";
         "address = \"203.0.113.7\"" => "address = \"198.51.100.7\"", "lb2", "dns_lb[0].address", Conflict, "own addresses";
+        "address = \"203.0.113.7\"" => "address = \"203.0.113.7\"\nbackup = \"lb3.isp3.example\"", "backup", "dns_lb[0].backup", UnknownKey, "in their files";
+        "addresses = [\"198.51.100.7\"]" => "addresses = [\"2001:db8::7\"]", "2001", "node.addresses", Conflict, "needs an IPv4 address";
+        "\"198.51.100.54\"" => "\"ff02::54\"", "ff02", "resolvers.addresses[1]", OutOfRange, "multicast";
+        "[[dns_lb]]" => "[[prefix]]\nprefix = \"192.0.2.0/24\"\n[[dns_lb]]", "[[prefix]]", "prefix", UnknownKey, "role \"dns-b\" maps prefixes";
         "[[dns_lb]]" => "[[zone]]\n[[dns_lb]]", "[[zone]]", "zone", UnknownKey, "only role \"dns-b\" has them";
     ];
     cases.iter().for_each(Case::check);

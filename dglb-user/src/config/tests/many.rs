@@ -76,7 +76,7 @@ fn a_thirty_third_prefix_is_refused() {
     let errors = errors_of(&with_prefixes(40));
     assert_eq!(errors.0.len(), 1, "{errors}");
     assert_eq!(errors.0[0].key, "limit.prefix[32]");
-    assert!(errors.0[0].message.contains("at most 32"));
+    assert!(errors.0[0].message.contains("at most 32"), "{errors}");
 }
 
 #[test]

@@ -175,3 +175,121 @@ fn a_vantage_that_is_that_of_all_around_makes_no_entry() {
         [RunEntry::new(0, DEFAULT as u16)]
     );
 }
+
+/// The words that a fresh fill would write.
+fn words(index: &ClientIndex) -> ClientWords {
+    let whole = index.whole().iter();
+    let mut words = ClientWords {
+        chunks: whole.map(|vantage| ChunkWord::uniform(*vantage)).collect(),
+        runs: Vec::new(),
+    };
+    for chunk in index.divided() {
+        let run = index.chunk(chunk);
+        if run.len() > 1 {
+            words.chunks[chunk as usize] =
+                ChunkWord::run(2 * words.runs.len() as u32, run.len() as u32);
+            words.runs.extend(elements(&run));
+        }
+    }
+    words
+}
+
+/// Tables with one chunk of nine entries, and no more.
+fn one_run() -> (Tables, ClientWords, usize) {
+    let exact = [1, 3, 5, 7].map(|low| (0x0a00_0000 + low, 1));
+    let tables = tables(&exact, &[(0x0a00_0000, 8, 2)]);
+    let words = words(&ClientIndex::new(&tables));
+    assert_eq!(words.runs.len(), 5);
+    (tables, words, 0x0a00_0000 >> 14)
+}
+
+#[test]
+fn words_that_are_right_are_found_right() {
+    let (tables, words, chunk) = one_run();
+    assert_eq!(words.chunks[chunk].count(), 9);
+    let (differences, compared) = words.compare(&tables, 5);
+    assert_eq!(differences, []);
+    assert!(compared > CHUNKS + 9);
+}
+
+#[test]
+fn any_wrong_bit_of_a_run_is_found() {
+    let (tables, right, _) = one_run();
+    for element in 0..right.runs.len() {
+        for bit in 0..64 {
+            // The last element is half full; bits 30 and 31 of an entry are above any address.
+            let in_use = element < 4 || bit < 32;
+            let mut wrong = right.clone();
+            wrong.runs[element] ^= 1 << bit;
+            let found = differences_of_chunk(&wrong, &tables);
+            assert_eq!(found, in_use, "element {element}, bit {bit}");
+        }
+    }
+}
+
+/// Whether a comparison would find anything, without the other 262,143 chunks.
+fn differences_of_chunk(words: &ClientWords, tables: &Tables) -> bool {
+    let near = 0x0a00_0000..0x0a00_4000_u32;
+    let mut near = near.map(Ipv4Addr::from_bits);
+    near.any(|address| words.vantage_of(address) != Ok(tables.vantage_of(address.into())))
+}
+
+#[test]
+fn broken_runs_are_named() {
+    let (tables, right, chunk) = one_run();
+    let entry = |first, vantage| u64::from(RunEntry::new(first, vantage).0);
+    type Spoil = fn(&mut ClientWords, usize);
+    let cases: [(BrokenRun, Spoil); 5] = [
+        (BrokenRun::Word, |words, chunk| {
+            words.chunks[chunk] = ChunkWord::run(1, 2);
+        }),
+        (BrokenRun::Word, |words, chunk| {
+            words.chunks[chunk] = ChunkWord::run(0, MAX_RUN + 1);
+        }),
+        (BrokenRun::Beyond, |words, chunk| {
+            words.chunks[chunk] = ChunkWord::run(8, 3);
+        }),
+        (BrokenRun::First, |words, _| words.runs[0] |= 1 << 16),
+        (BrokenRun::Order, |words, _| words.runs.swap(1, 2)),
+    ];
+    for (broken, spoil) in cases {
+        let mut wrong = right.clone();
+        spoil(&mut wrong, chunk);
+        let address = Ipv4Addr::new(10, 0, 0, 9);
+        assert_eq!(wrong.vantage_of(address), Err(broken));
+    }
+    let mut wrong = right.clone();
+    wrong.runs[4] = entry(8, 7);
+    let (differences, _) = wrong.compare(&tables, 1);
+    assert_eq!(differences[0].address, Ipv4Addr::new(10, 0, 0, 8));
+    assert_eq!(
+        differences[0].to_string(),
+        "10.0.0.8: the index has vantage 7, the tables have 2"
+    );
+    let mut short = right;
+    short.chunks.truncate(chunk);
+    assert_eq!(
+        short.vantage_of(Ipv4Addr::new(10, 0, 0, 9)),
+        Err(BrokenRun::NoChunk)
+    );
+}
+
+#[test]
+fn a_uniform_claim_over_a_mapped_address_is_found() {
+    let (tables, mut words, chunk) = one_run();
+    words.chunks[chunk] = ChunkWord::uniform(2);
+    assert_eq!(words.compare(&tables, 9).0.len(), 4);
+    assert_eq!(
+        words.compare(&tables, 3).0.len(),
+        3,
+        "as many as were asked for"
+    );
+    let elsewhere = ChunkWord::uniform(DEFAULT as u16 + 1);
+    let (tables, mut words, _) = one_run();
+    words.chunks[77] = elsewhere;
+    assert_eq!(
+        words.compare(&tables, 9).0.len(),
+        1,
+        "a chunk without entries"
+    );
+}

@@ -163,8 +163,12 @@ impl ClientWords {
             IpNet::V6(_) => None,
         });
         for (first, last) in exact.chain(prefixes) {
-            for address in [first.saturating_sub(1), first, last, last.saturating_add(1)] {
-                compare(address);
+            compare(first);
+            if last != first {
+                compare(last);
+            }
+            for outside in [first.checked_sub(1), last.checked_add(1)] {
+                outside.into_iter().for_each(&mut compare);
             }
         }
         (differences, compared)
