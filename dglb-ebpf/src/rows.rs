@@ -92,16 +92,19 @@ pub fn answer(
     if word.is_buckets() {
         let client = asker.client();
         word = rankings::bucket(word, client, secret)?;
-        if asker.subnet_len != 0 {
-            let network = if client.is_v6 != 0 { 56 } else { 24 };
-            scope = if scope > network { scope } else { network };
+        let network = if client.is_v6 != 0 { 56 } else { 24 };
+        // Where Client Subnet names nobody, nothing is said of a network (RFC 7871 §7.2.1).
+        if asker.subnet_len != 0 && scope < network {
+            scope = network;
         }
     }
-    // N itself in form C at a DNS-ISP-LB: a negative answer's names stand as far into the base as `L.N` has
-    // them.
-    let is_itself = matches!(role, NameRole::LbCname) && asked.depth == 0;
-    if is_itself && rankings::answer(word)?.row != Counter::LbAddress as u32 {
-        return Err(Counter::PassedType);
+    // A DNS-ISP-LB's N of form C: an address points to nothing but the question, but the names of an SOA
+    // stand as far into N as they do in `L.N`.
+    if matches!(role, NameRole::LbCname) && asked.depth == 0 {
+        let answer = rankings::answer(word)?;
+        if answer.row != Counter::LbAddress as u32 {
+            return Err(Counter::PassedTable);
+        }
     }
     Ok(Found {
         answer: word,
