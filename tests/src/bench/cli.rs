@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use super::{Options, measure};
+use super::{Options, Plan, million, servers};
 
 /// Measures answers in XDP against a bare XDP reflector, over a veth pair, on one core
 #[derive(Debug, Parser)]
@@ -45,13 +45,13 @@ fn run(arguments: &Arguments) -> Result<()> {
         (25, FRAMES)
     };
     let rounds = arguments.rounds.map_or(rounds, usize::from);
-    let options = Options {
+    let plan = Plan::all(Options {
         rounds,
         frames,
-        rate: measure::RAISED,
-    };
-    let (reflector, measures) = measure::all()?;
-    let report = super::run(&reflector, &measures, options, |round| {
+        rate: servers::RAISED,
+        million: million::PREFIXES_ARE_SERVED,
+    })?;
+    let report = super::run(&plan, |round| {
         eprintln!("round {} of {rounds}", round + 1);
     })?;
     if arguments.json {

@@ -32,14 +32,14 @@ impl Wire {
             answering: new_namespace()?,
             asking: new_namespace()?,
         };
-        // One queue: the frame meets generator, answerer and checker on the CPU that sent it.
-        let one = ["numrxqueues", "1", "numtxqueues", "1"];
+        // A frame takes the queue of the CPU that sent it, and meets generator, answerer and checker there.
+        let two = ["numrxqueues", "2", "numtxqueues", "2"];
         let answering = format!("/proc/{}/fd/{}", process::id(), wire.answering.as_raw_fd());
         ip(["link", "add", ASKING]
             .iter()
-            .chain(&one)
+            .chain(&two)
             .chain(&["type", "veth", "peer", "name", ANSWERING])
-            .chain(&one))?;
+            .chain(&two))?;
         ip(&["link", "set", ANSWERING, "netns", &answering])?;
         ip(&["link", "set", ASKING, "up"])?;
         wire.beside_the_answerer(|| ip(&["link", "set", ANSWERING, "up"]))?;
