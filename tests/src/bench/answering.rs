@@ -1,7 +1,7 @@
 //! The answering side: the reflector and the product's program, one of them in service at a time,
 //! under one link.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{
@@ -35,11 +35,16 @@ impl std::fmt::Debug for Answering {
 }
 
 impl Answering {
-    /// Loads all programs, fills the tables, and puts the reflector in service.
+    /// Loads the programs of `used`, fills their tables, and puts the reflector in service.
     ///
     /// # Errors
     /// The kernel refuses one.
-    pub fn load(object: &[u8], wire: &Wire, servers: &Servers) -> Result<Self> {
+    pub fn load(
+        object: &[u8],
+        wire: &Wire,
+        servers: &Servers,
+        used: &HashSet<Server>,
+    ) -> Result<Self> {
         let mut reflector = Ebpf::load(object).context("cannot load the reflector")?;
         let reflect = program(&mut reflector, "reflect")?;
         reflect.load()?;
@@ -49,9 +54,10 @@ impl Answering {
                 .with_context(|| format!("cannot attach the reflector to {ANSWERING}"))
         })?;
         let link = Some(reflect.take_link(id)?);
-        let nodes = servers.nodes().map(|(server, node)| {
+        let nodes = used.iter().map(|server| {
+            let node = servers.node(*server)?;
             let kernel = Kernel::load(&node.model.tables(), node.role(), None);
-            Ok((server, kernel.with_context(|| format!("{server:?}"))?))
+            Ok((*server, kernel.with_context(|| format!("{server:?}"))?))
         });
         Ok(Self {
             nodes: nodes.collect::<Result<_>>()?,

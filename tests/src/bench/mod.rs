@@ -15,12 +15,14 @@ pub mod frame;
 pub mod measure;
 pub mod million;
 pub mod names;
+pub mod peers;
 pub mod random;
 pub mod repeated;
 pub mod report;
 pub mod rounds;
 pub mod servers;
 pub mod stream;
+pub mod svg;
 pub mod traffic;
 pub mod wire;
 

@@ -33,15 +33,18 @@ pub fn measure(plan: &Plan, progress: impl Fn(usize)) -> Result<Report> {
     stay_on(own)?;
     // Whoever else wants this CPU waits. Without the right to this the figures are only less steady.
     let _ = rustix::process::setpriority_process(None, -20);
-    let wire = Wire::connect()?;
+    let wire = Wire::connect(2)?;
     let tracks = tracks(plan);
     let blocks = tracks
         .iter()
         .map(|track| track.measure.stream.blocks().count());
     let mut traffic = Traffic::load(&object, blocks.sum())?;
     let places = keep(&mut traffic, &tracks)?;
+    let sent = tracks.iter().map(|track| track.measure.server);
+    let repeated = plan.repeated.iter().map(|measure| measure.server);
+    let used = sent.chain(repeated).collect();
     let mut bench = Bench {
-        answering: Answering::load(&object, &wire, &plan.servers)?,
+        answering: Answering::load(&object, &wire, &plan.servers, &used)?,
         repeater: Repeater::load(&object, plan.options.frames * REPEATS_A_FRAME)?,
         traffic,
         plan,

@@ -78,11 +78,6 @@ impl Servers {
             .get(&server)
             .with_context(|| format!("{server:?} has no tables"))
     }
-
-    /// All of them.
-    pub fn nodes(&self) -> impl Iterator<Item = (Server, &Node)> {
-        self.0.iter().map(|(server, node)| (*server, node))
-    }
 }
 
 impl Node {
