@@ -58,7 +58,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         rounds,
         frames,
         rate: servers::RAISED,
-        million: million::PREFIXES_ARE_SERVED && !arguments.stages,
+        million: million::FULL.filter(|_| !arguments.stages),
     })?;
     if arguments.stages {
         plan.shares.truncate(1);

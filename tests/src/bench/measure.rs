@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, RecordType};
 
 use super::{
     frame::{self, Ends},
-    million::Million,
+    million::{self, Million},
     names,
     random::Random,
     servers::{Server, Servers},
@@ -30,9 +30,6 @@ pub struct Measure {
     pub row: Counter,
     /// What is sent, and what must come back.
     pub stream: Stream,
-    /// Whether the reflector, asked the same, costs the same as with any other such stream: what is
-    /// sent hardly differs.
-    pub is_hot: bool,
 }
 
 /// Queries of a stream that differ in ID and port alone.
@@ -82,8 +79,9 @@ impl Maker<'_> {
             self.hot("b-cname", DnsB, Counter::BCName, shop, A, false)?,
         ];
         if let Some(million) = self.million {
-            measures.push(self.asked_by("b-referral-1m-uniform", million.uniform())?);
-            measures.push(self.asked_by("b-referral-1m-zipf", million.zipf())?);
+            let uniform = million.uniform();
+            measures.push(self.asked_by("b-referral-1m-uniform", million, uniform)?);
+            measures.push(self.asked_by("b-referral-1m-zipf", million, million.zipf())?);
         }
         measures.push(self.hot("lb-nodata", DnsLb, Counter::LbNodata, www, HTTPS, false)?);
         if NXDOMAIN_IS_ANSWERED {
@@ -133,10 +131,6 @@ impl Maker<'_> {
         let ends = self.ends(server, world::RESOLVER_2)?;
         let queries = (0..HOT).map(|number| numbered(ends, number, &message));
         self.measure(about, server, row, queries, NAME, false)
-            .map(|measure| Measure {
-                is_hot: true,
-                ..measure
-            })
     }
 
     /// Names of one length that differ in the first 8 octets of their first label.
@@ -158,6 +152,7 @@ impl Maker<'_> {
     fn asked_by(
         &self,
         about: &'static str,
+        million: &Million,
         sources: impl Iterator<Item = Ipv4Addr>,
     ) -> Result<Measure> {
         let server = Server::DnsBMillion;
@@ -167,7 +162,18 @@ impl Maker<'_> {
             .take(self.many())
             .enumerate()
             .map(|(number, source)| numbered(Ends { source, ..ends }, number, &message));
-        self.measure(about, server, Counter::BR, queries, NAME, true)
+        let measure = self.measure(about, server, Counter::BR, queries, NAME, true)?;
+        // Every reply is compared with its entry's last octets, which end in the DNS-LB's address: that
+        // this is the right one is said by the data alone.
+        for entry in &measure.stream.entries {
+            let source = Ipv4Addr::from(entry.source.to_ne_bytes());
+            let right = million::address_of(million.dns_lb_of(source));
+            ensure!(
+                entry.tail.to_ne_bytes()[4..] == right.octets(),
+                "{about}: user space refers {source} to another DNS-LB than {right}"
+            );
+        }
+        Ok(measure)
     }
 
     fn measure(
@@ -188,7 +194,6 @@ impl Maker<'_> {
                 server,
                 row,
                 stream,
-                is_hot: false,
             })
         };
         made().with_context(|| about)

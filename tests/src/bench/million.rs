@@ -62,12 +62,8 @@ pub struct Million {
 }
 
 impl Million {
-    /// All of them.
-    pub fn new() -> Self {
-        Self::of_size(EXACT, PREFIXES)
-    }
-
-    /// Fewer: the first ones of the same sequence of addresses, and of prefixes the shortest.
+    /// So many, [`EXACT`] and [`PREFIXES`] to measure; fewer are the first ones of the same sequence of
+    /// addresses, and of prefixes the shortest.
     pub fn of_size(exact: usize, prefixes: usize) -> Self {
         let mut random = Random::new(SEED);
         let mut taken = HashSet::new();
@@ -145,19 +141,24 @@ impl Million {
 /// Whether [`Million::model`] hands the prefixes over.
 pub const PREFIXES_ARE_SERVED: bool = false;
 
-impl Default for Million {
-    fn default() -> Self {
-        Self::new()
-    }
+/// The sizes that are measured.
+pub const FULL: Option<(usize, usize)> = if PREFIXES_ARE_SERVED {
+    Some((EXACT, PREFIXES))
+} else {
+    None
+};
+
+/// The address of the DNS-LB with this index.
+pub fn address_of(dns_lb: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + dns_lb)
 }
 
-/// A DNS-LB; the index stands in its address.
 fn dns_lb(index: usize) -> DnsLbNode {
     let name = format!("lb{index}.isp.example");
     DnsLbNode {
         label: Label::of_node(&name),
         name,
-        address: Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + index as u32),
+        address: address_of(index as u32),
     }
 }
 
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_million_is_a_million_without_the_default() {
-        let million = Million::new();
+        let million = Million::of_size(EXACT, PREFIXES);
         let addresses: HashSet<_> = million.exact.iter().map(|(address, _)| *address).collect();
         let networks: HashSet<_> = million.prefixes.iter().map(|(prefix, _)| *prefix).collect();
         assert_eq!((addresses.len(), networks.len()), (EXACT, PREFIXES));

@@ -50,8 +50,9 @@ pub struct Options {
     pub frames: u32,
     /// Limit of those who ask: [`servers::RAISED`], but where a test wants the limit to be met.
     pub rate: Rate,
-    /// Whether a million entries of who asks are measured.
-    pub million: bool,
+    /// How many exact addresses and prefixes are tried against who asks, where that is measured:
+    /// [`million::FULL`].
+    pub million: Option<(usize, usize)>,
 }
 
 /// What is measured.
@@ -78,7 +79,8 @@ impl Plan {
     /// # Errors
     /// User space has no such answer, or the oracle says that it is wrong.
     pub fn all(options: Options) -> Result<Self> {
-        let million = options.million.then(Million::new);
+        let million = options.million;
+        let million = million.map(|(exact, prefixes)| Million::of_size(exact, prefixes));
         let servers = Servers::new(options.rate, million.as_ref());
         let maker = Maker {
             servers: &servers,

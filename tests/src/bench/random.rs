@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -24,12 +24,12 @@ impl Random {
 
     /// A number below `bound`, which is far below 2⁶⁴: its share of the remainder is not felt.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.number()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A number from 0 to below 1.
     pub fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.number() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// An address, each unicast address alike: 1.0.0.0 to 223.255.255.255 without 127/8.
@@ -46,7 +46,7 @@ impl Random {
     /// Eight letters and digits, as a label has them.
     pub fn label(&mut self) -> [u8; 8] {
         const LETTERS: [u8; 32] = *b"abcdefghijklmnopqrstuvwxyz234567";
-        let bits = self.next();
+        let bits = self.number();
         std::array::from_fn(|at| LETTERS[(bits >> (at * 5)) as usize & 31])
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     fn the_sequence_is_that_of_the_paper() {
         // First outputs of the published reference code for seed 1234567.
         let mut random = Random::new(1_234_567);
-        let drawn: [u64; 3] = std::array::from_fn(|_| random.next());
+        let drawn: [u64; 3] = std::array::from_fn(|_| random.number());
         assert_eq!(
             drawn,
             [

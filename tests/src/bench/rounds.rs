@@ -34,15 +34,13 @@ pub fn measure(plan: &Plan, progress: impl Fn(usize)) -> Result<Report> {
     // Whoever else wants this CPU waits. Without the right to this the figures are only less steady.
     let _ = rustix::process::setpriority_process(None, -20);
     let wire = Wire::connect(2)?;
-    let tracks = tracks(plan);
-    let blocks = tracks
-        .iter()
-        .map(|track| track.measure.stream.blocks().count());
+    let sent = all_sent(plan);
+    let blocks = sent.iter().map(|measure| measure.stream.blocks().count());
     let mut traffic = Traffic::load(&object, blocks.sum())?;
-    let places = keep(&mut traffic, &tracks)?;
-    let sent = tracks.iter().map(|track| track.measure.server);
+    let places = keep(&mut traffic, &sent)?;
+    let asked = sent.iter().map(|measure| measure.server);
     let repeated = plan.repeated.iter().map(|measure| measure.server);
-    let used = sent.chain(repeated).collect();
+    let used = asked.chain(repeated).collect();
     let mut bench = Bench {
         answering: Answering::load(&object, &wire, &plan.servers, &used)?,
         repeater: Repeater::load(&object, plan.options.frames * REPEATS_A_FRAME)?,
@@ -51,50 +49,34 @@ pub fn measure(plan: &Plan, progress: impl Fn(usize)) -> Result<Report> {
         cpu: own,
     };
     let mut times = Times {
-        sent: vec![Sides::default(); tracks.len()],
+        sent: vec![Sides::default(); sent.len()],
         repeated: vec![Sides::default(); plan.repeated.len()],
         queues: Vec::new(),
     };
     for round in 0..plan.options.rounds {
         progress(round);
         bench
-            .round(&tracks, &places, second, &mut times)
+            .round(&sent, &places, second, &mut times)
             .map_err(|error| error.context(format!("round {}", round + 1)))?;
     }
     let kernel = rustix::system::uname()
         .release()
         .to_string_lossy()
         .into_owned();
-    Ok(times.report(kernel, plan, &tracks))
-}
-
-/// A measure, and the one with whose stream the reflector is asked for it.
-struct Track<'a> {
-    measure: &'a Measure,
-    bare: usize,
+    Ok(times.report(kernel, plan))
 }
 
 /// All that is sent: the shares, then the shapes.
-fn tracks(plan: &Plan) -> Vec<Track<'_>> {
+fn all_sent(plan: &Plan) -> Vec<&Measure> {
     let shapes = plan.shapes.iter().flatten();
-    let mut tracks: Vec<Track<'_>> = Vec::new();
-    for measure in plan.shares.iter().chain(shapes) {
-        let same = |track: &Track<'_>| {
-            let fed = track.measure.stream.fed();
-            measure.is_hot && track.measure.is_hot && fed == measure.stream.fed()
-        };
-        let bare = tracks.iter().position(same).unwrap_or(tracks.len());
-        tracks.push(Track { measure, bare });
-    }
-    tracks
+    plan.shares.iter().chain(shapes).collect()
 }
 
-fn keep(traffic: &mut Traffic, tracks: &[Track<'_>]) -> Result<Vec<Place>> {
+fn keep(traffic: &mut Traffic, sent: &[&Measure]) -> Result<Vec<Place>> {
     let mut next = 0;
-    tracks
-        .iter()
-        .map(|track| {
-            let place = traffic.keep(&track.measure.stream, next)?;
+    sent.iter()
+        .map(|measure| {
+            let place = traffic.keep(&measure.stream, next)?;
             next += place.mask + 1;
             Ok(place)
         })
@@ -106,6 +88,15 @@ fn keep(traffic: &mut Traffic, tracks: &[Track<'_>]) -> Result<Vec<Place>> {
 struct Sides {
     bare: Vec<f64>,
     own: Vec<f64>,
+}
+
+impl Sides {
+    fn nets(&self) -> impl Iterator<Item = f64> + Clone {
+        self.bare
+            .iter()
+            .zip(&self.own)
+            .map(|(bare, own)| own - bare)
+    }
 }
 
 struct Times {
@@ -126,19 +117,16 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn round(
         &mut self,
-        tracks: &[Track<'_>],
+        sent: &[&Measure],
         places: &[Place],
         second: Option<usize>,
         times: &mut Times,
     ) -> Result<()> {
         let one = [self.cpu];
-        for (index, Track { measure, bare }) in tracks.iter().enumerate() {
-            if *bare == index {
-                let ns = self.time(measure, places[index], true, &one)?;
-                times.sent[index].bare.push(ns);
-            }
-            let ns = self.time(measure, places[index], false, &one)?;
-            times.sent[index].own.push(ns);
+        for ((measure, place), sides) in sent.iter().zip(places).zip(&mut times.sent) {
+            // One right after the other: the host may be slower a moment later.
+            sides.bare.push(self.time(measure, *place, true, &one)?);
+            sides.own.push(self.time(measure, *place, false, &one)?);
         }
         for (measure, sides) in self.plan.repeated.iter().zip(&mut times.repeated) {
             let about = || measure.name;
@@ -147,11 +135,11 @@ impl Bench<'_> {
             let own = self.repeater.own(&mut self.answering, measure);
             sides.own.push(own.with_context(about)?);
         }
-        if let (true, Some(first), Some(second)) = (self.plan.two_queues, tracks.first(), second) {
+        if let (true, Some(first), Some(second)) = (self.plan.two_queues, sent.first(), second) {
             let two = [self.cpu, second];
             let mut gain = |reflected| -> Result<f64> {
-                let one = self.time(first.measure, places[0], reflected, &one)?;
-                let two = self.time(first.measure, places[0], reflected, &two)?;
+                let one = self.time(first, places[0], reflected, &one)?;
+                let two = self.time(first, places[0], reflected, &two)?;
                 Ok(one / two)
             };
             let ratio = gain(false)? / gain(true)?;
@@ -228,44 +216,51 @@ impl Bench<'_> {
 }
 
 impl Times {
-    fn report(self, kernel: String, plan: &Plan, tracks: &[Track<'_>]) -> Report {
-        let bare = |index: usize| &self.sent[tracks[index].bare].bare;
-        let own = |index: usize| &self.sent[index].own;
-        let shares = plan.shares.iter().enumerate();
-        let mut figures: Vec<Figures> = shares
-            .map(|(index, measure)| Figures::share(measure.name, bare(index), own(index)))
+    fn report(self, kernel: String, plan: &Plan) -> Report {
+        let (shares, shapes) = self.sent.split_at(plan.shares.len());
+        let mut figures: Vec<Figures> = plan
+            .shares
+            .iter()
+            .zip(shares)
+            .map(|(measure, sides)| Figures::share(measure.name, &sides.bare, &sides.own))
             .collect();
         if !self.queues.is_empty() {
             figures.push(Figures::ratio("two-queues", &self.queues));
         }
-        if !plan.shares.is_empty() {
-            figures.push(Figures::net("net-answer", bare(0), own(0)));
+        if let Some(Sides { bare, own }) = shares.first() {
+            figures.push(Figures::net("net-answer", bare, own));
         }
         for (measure, sides) in plan.repeated.iter().zip(&self.repeated) {
             figures.push(Figures::net(measure.name, &sides.bare, &sides.own));
         }
-        let mut first = plan.shares.len();
-        let mut worst: Option<Figures> = None;
-        for shapes in &plan.shapes {
-            let nets = |index: usize| bare(index).iter().zip(own(index)).map(|(b, o)| o - b);
-            for (shape, index) in shapes.iter().zip(first..).skip(1) {
-                let ratios: Vec<_> = nets(index)
-                    .zip(nets(first))
-                    .map(|(own, typical)| own / typical)
-                    .collect();
-                let mut figures = Figures::ratio("worst-name", &ratios);
-                figures.note = format!("{}: {:.1} ns", shape.name, median(nets(index)));
-                if worst
-                    .as_ref()
-                    .is_none_or(|worst| worst.share < figures.share)
-                {
-                    worst = Some(figures);
-                }
-            }
-            first += shapes.len();
-        }
-        figures.extend(worst);
-        let reflector = self.sent.first().map_or(&[][..], |sides| &sides.bare);
+        figures.extend(worst(plan, shapes));
+        let reflector = shares.first().map_or(&[][..], |sides| &sides.bare);
         Report::new(kernel, reflector, figures)
     }
+}
+
+/// Of all names of odd shape the one that costs the most times what the typical name of its list does.
+fn worst(plan: &Plan, mut times: &[Sides]) -> Option<Figures> {
+    let mut worst: Option<Figures> = None;
+    for shapes in &plan.shapes {
+        let (own, rest) = times.split_at(shapes.len());
+        times = rest;
+        let Some((typical, others)) = own.split_first() else {
+            continue;
+        };
+        for (shape, sides) in shapes.iter().skip(1).zip(others) {
+            let nets = sides.nets().zip(typical.nets());
+            let ratios: Vec<_> = nets.map(|(net, typical)| net / typical).collect();
+            let mut figures = Figures::ratio("worst-name", &ratios);
+            if worst
+                .as_ref()
+                .is_none_or(|worst| worst.share < figures.share)
+            {
+                let [net, least] = [sides, typical].map(|sides| median(sides.nets()));
+                figures.note = format!("{}: {net:.1} by {least:.1} ns", shape.name);
+                worst = Some(figures);
+            }
+        }
+    }
+    worst
 }

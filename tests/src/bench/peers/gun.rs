@@ -65,16 +65,15 @@ impl Gun {
         while Instant::now() < end {
             server.check_running()?;
             // Refused while nobody listens; lost while an address is not resolved.
-            if socket.send(&query).is_ok() {
-                if let Ok(len) = socket.recv(&mut reply) {
-                    // NOERROR and one answer.
-                    ensure!(
-                        len > 12 && reply[3] & 15 == 0 && reply[6..8] == [0, 1],
-                        "it has no answer: {:02x?}",
-                        &reply[..len]
-                    );
-                    return Ok(());
-                }
+            let sent = socket.send(&query);
+            if let Ok(len) = sent.and_then(|_| socket.recv(&mut reply)) {
+                // NOERROR and one answer.
+                ensure!(
+                    len > 12 && reply[3] & 15 == 0 && reply[6..8] == [0, 1],
+                    "it has no answer: {:02x?}",
+                    &reply[..len]
+                );
+                return Ok(());
             }
             thread::sleep(Duration::from_millis(50));
         }
