@@ -1,6 +1,8 @@
 //! The benchmark runs, and does not print figures of answers that are wrong, lost, limited or passed
 //! up.
 
+use std::sync::LazyLock;
+
 use dglb_common::counters::Counter;
 use dglb_tests::bench::{
     self, Options, Plan, million::PREFIXES_ARE_SERVED, report::Report, servers::RAISED,
@@ -14,7 +16,7 @@ const SHORT: Options = Options {
     rounds: 2,
     frames: FRAMES,
     rate: RAISED,
-    million: None,
+    million: SOME,
 };
 
 /// Fewer than a million. What is tried are exact addresses alone, where prefixes have no tables yet.
@@ -24,9 +26,22 @@ const SOME: Option<(usize, usize)> = if PREFIXES_ARE_SERVED {
     Some((2000, 0))
 };
 
+/// The whole plan; it is made once for all tests that need no other options.
+fn all(options: Options) -> Plan {
+    static SHORT_PLAN: LazyLock<Plan> = LazyLock::new(|| make(SHORT));
+    fn make(options: Options) -> Plan {
+        Plan::all(options).expect("user space and oracle agree")
+    }
+    if options.rate == SHORT.rate {
+        SHORT_PLAN.clone()
+    } else {
+        make(options)
+    }
+}
+
 /// The plan, with this one measure alone.
 fn only(name: &str, options: Options) -> Plan {
-    let mut plan = Plan::all(options).expect("user space and oracle agree");
+    let mut plan = all(options);
     plan.shares.retain(|measure| measure.name == name);
     assert_eq!(plan.shares.len(), 1, "{name}");
     plan.shapes.clear();
@@ -57,11 +72,7 @@ fn every_measure_runs_and_every_reply_is_right() {
     if !dglb_tests::is_root() {
         return;
     }
-    let options = Options {
-        million: SOME,
-        ..SHORT
-    };
-    let plan = Plan::all(options).expect("user space and oracle agree");
+    let plan = all(SHORT);
     let report = run(&plan).expect("all checks hold");
     let names: Vec<_> = report.measures.iter().map(|figures| figures.name).collect();
     for name in [
@@ -180,11 +191,7 @@ fn a_referral_to_another_dns_lb_is_noticed() {
     if !dglb_tests::is_root() {
         return;
     }
-    let options = Options {
-        million: SOME,
-        ..SHORT
-    };
-    let mut plan = only("b-referral-1m-zipf", options);
+    let mut plan = only("b-referral-1m-zipf", SHORT);
     let entries = &mut plan.shares[0].stream.entries;
     let differs = |entry: &dglb_common::bench::Entry| entry.tail != entries[0].tail;
     let other = entries.iter().position(differs).expect("several DNS-LBs");
@@ -212,7 +219,12 @@ fn a_limited_query_fails_the_run() {
         per_second: 1000,
         burst: 2000,
     };
-    let error = error(&only("lb-a", Options { rate, ..SHORT }));
+    let options = Options {
+        rate,
+        million: None,
+        ..SHORT
+    };
+    let error = error(&only("lb-a", options));
     assert!(error.contains("were dropped for limited"), "{error}");
 }
 
@@ -252,7 +264,7 @@ fn what_is_repeated_is_checked_too() {
     if !dglb_tests::is_root() {
         return;
     }
-    let mut plan = Plan::all(SHORT).expect("user space and oracle agree");
+    let mut plan = all(SHORT);
     let answered = plan.shares[0].stream.query.clone();
     plan.shares.clear();
     plan.shapes.clear();

@@ -22,7 +22,7 @@ use crate::{model::Model, oracle, world};
 /// One measure.
 #[derive(Clone, Debug)]
 pub struct Measure {
-    /// Its name in `--json`; of a shape of [`worst`], what is special.
+    /// Its name in `--json`; of a shape ([`Maker::shapes`]), what is special.
     pub name: &'static str,
     /// Who answers.
     pub server: Server,
@@ -200,11 +200,10 @@ impl Maker<'_> {
     }
 
     fn ends(&self, server: Server, source: Ipv4Addr) -> Result<Ends> {
-        let addresses = &self.servers.node(server)?.model.config.node.addresses;
         Ok(Ends {
             source,
             port: 0,
-            destination: addresses[0],
+            destination: self.servers.node(server)?.address(),
         })
     }
 

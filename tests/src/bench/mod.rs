@@ -26,7 +26,7 @@ pub mod svg;
 pub mod traffic;
 pub mod wire;
 
-use std::thread;
+use std::{sync::Arc, thread};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use dglb_user::config::Rate;
@@ -56,12 +56,12 @@ pub struct Options {
 }
 
 /// What is measured.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// How much.
     pub options: Options,
     /// Who is asked.
-    pub servers: Servers,
+    pub servers: Arc<Servers>,
     /// Measures that are a share of the reflector. Of the first one, what it costs above the reflector
     /// is a measure too, and how it fares on two queues.
     pub shares: Vec<Measure>,
@@ -93,7 +93,7 @@ impl Plan {
             repeated: repeated::passed(&servers)?,
             two_queues: true,
             options,
-            servers,
+            servers: Arc::new(servers),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::Ipv4Addr,
     sync::{Arc, RwLock},
 };
 
@@ -84,5 +85,10 @@ impl Node {
     /// The node's role.
     pub fn role(&self) -> &Role {
         &self.model.config.role
+    }
+
+    /// The first address that it answers on.
+    pub fn address(&self) -> Ipv4Addr {
+        self.model.config.node.addresses[0]
     }
 }
