@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use dglb_common::{bench::Place, counters::Counter};
 
 use super::{
-    Options, Plan,
+    Plan,
     answering::{Answering, all_counted_as},
     cpus, measure,
     measure::Measure,
@@ -22,6 +22,10 @@ const JUDGED: usize = 8;
 
 /// Runs of the program that is repeated, for each frame of a run that is sent.
 const REPEATS_A_FRAME: u32 = 2;
+
+/// Frames on each of two queues, for each frame of another run: beside these the milliseconds by which one
+/// begins before the other are few.
+const TWO_QUEUES: u32 = 8;
 
 /// All rounds; called on a thread that may be moved to a CPU and into namespaces for good.
 ///
@@ -122,11 +126,15 @@ impl Bench<'_> {
         second: Option<usize>,
         times: &mut Times,
     ) -> Result<()> {
-        let one = [self.cpu];
+        let (frames, one) = (self.plan.options.frames, [self.cpu]);
         for ((measure, place), sides) in sent.iter().zip(places).zip(&mut times.sent) {
             // One right after the other: the host may be slower a moment later.
-            sides.bare.push(self.time(measure, *place, true, &one)?);
-            sides.own.push(self.time(measure, *place, false, &one)?);
+            sides
+                .bare
+                .push(self.time(measure, *place, true, frames, &one)?);
+            sides
+                .own
+                .push(self.time(measure, *place, false, frames, &one)?);
         }
         for (measure, sides) in self.plan.repeated.iter().zip(&mut times.repeated) {
             let about = || measure.name;
@@ -136,10 +144,10 @@ impl Bench<'_> {
             sides.own.push(own.with_context(about)?);
         }
         if let (true, Some(first), Some(second)) = (self.plan.two_queues, sent.first(), second) {
-            let two = [self.cpu, second];
+            let (frames, two) = (frames * TWO_QUEUES, [self.cpu, second]);
             let mut gain = |reflected| -> Result<f64> {
-                let one = self.time(first, places[0], reflected, &one)?;
-                let two = self.time(first, places[0], reflected, &two)?;
+                let one = self.time(first, places[0], reflected, frames, &one)?;
+                let two = self.time(first, places[0], reflected, frames, &two)?;
                 Ok(one / two)
             };
             let ratio = gain(false)? / gain(true)?;
@@ -154,9 +162,10 @@ impl Bench<'_> {
         measure: &Measure,
         place: Place,
         reflected: bool,
+        frames: u32,
         cpus: &[usize],
     ) -> Result<f64> {
-        self.checked(measure, place, reflected, cpus)
+        self.checked(measure, place, reflected, frames, cpus)
             .with_context(|| {
                 let who = if reflected { ", the reflector" } else { "" };
                 format!("{}{who}", measure.name)
@@ -168,9 +177,9 @@ impl Bench<'_> {
         measure: &Measure,
         place: Place,
         reflected: bool,
+        frames: u32,
         cpus: &[usize],
     ) -> Result<f64> {
-        let Options { frames, .. } = self.plan.options;
         let server = if reflected {
             Server::Reflector
         } else {

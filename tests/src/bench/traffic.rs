@@ -1,6 +1,6 @@
 //! The asking side: sends a stream's queries and reads what the checker saw.
 
-use std::{sync::Barrier, thread, time::Duration};
+use std::{sync::Barrier, thread};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use aya::{
@@ -47,8 +47,8 @@ pub struct Asked<'a> {
 /// What a run gave.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Time of a frame: from the first to the last reply of the timed part, divided. Of several CPUs,
-    /// from the first of all to the last of all.
+    /// Nanoseconds a frame: from the first to the last reply of the timed part, divided. Of several CPUs
+    /// what the sum of their rates gives.
     pub ns: f64,
     /// Some of the replies, with their queries' numbers.
     pub samples: Vec<(u64, Vec<u8>)>,
@@ -181,13 +181,15 @@ impl Traffic {
             on_all == asked_for,
             "{asked_for} queries were sent, {on_all} replies came back"
         );
-        let marks = || cpus.iter().map(|&cpu| &received[cpu]);
-        let first = marks().map(|received| received.first_ns).min();
-        let last = marks().map(|received| received.last_ns).max();
-        let took = last.unwrap_or(0) - first.unwrap_or(0);
-        let timed = (expected.last - expected.first) * cpus.len() as u64;
+        let timed = (expected.last - expected.first) as f64;
+        let rates = cpus.iter().map(|&cpu| {
+            let Received {
+                first_ns, last_ns, ..
+            } = received[cpu];
+            timed / (last_ns - first_ns) as f64
+        });
         Ok(Run {
-            ns: Duration::from_nanos(took).as_nanos() as f64 / timed as f64,
+            ns: 1.0 / rates.sum::<f64>(),
             samples,
         })
     }
