@@ -28,12 +28,18 @@ pub fn dns_b() -> Model {
         zone("own.foo.com", &[("own.foo.com", v4)]),
         short_zone("q"),
         short_zone("c"),
+        // Its empty non-terminals have more label counts than the kernel looks up: it is not complete.
+        zone("deep.foo.com", &[]),
     ];
     let services = vec![
         b_service("www.g.foo.com", 0, Form::Referral),
         b_service("shop.foo.com", 1, Form::Cname),
         b_service("api.v1.g.foo.com", 0, Form::Referral),
-        b_service(&format!("{}g.foo.com", "d.".repeat(26)), 0, Form::Referral),
+        b_service(
+            &format!("{}deep.foo.com", "d.".repeat(26)),
+            5,
+            Form::Referral,
+        ),
         b_service(&longest("g.foo.com"), 0, Form::Referral),
         b_service("r.q", 3, Form::Referral),
         b_service("c", 4, Form::Cname),
