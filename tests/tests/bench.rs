@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use dglb_common::counters::Counter;
 use dglb_tests::bench::{
-    self, Options, Plan, million::PREFIXES_ARE_SERVED, report::Report, servers::RAISED,
+    self, Options, Plan, report::Report, servers::RAISED,
     stream::Stream,
 };
 use dglb_user::config::Rate;
