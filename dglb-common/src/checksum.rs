@@ -22,10 +22,12 @@ pub const fn fold(sum: u64) -> u16 {
     sum as u16
 }
 
-/// The folded sum of data that begins at an odd offset of the whole (RFC 1071 §2(B)).
+/// What a folded sum adds to a running one, of data that begins at `offset` of the whole: at an odd one
+/// its octets change places (RFC 1071 §2(B)), which is a product with 2^8 modulo 2^16 - 1. No branch: the
+/// verifier follows both sides of one.
 #[inline(always)]
-pub const fn at_odd_offset(sum: u16) -> u16 {
-    sum.swap_bytes()
+pub const fn at_offset(sum: u16, offset: usize) -> u64 {
+    (sum as u64) << ((offset & 1) * 8)
 }
 
 /// The ones'-complement sum of `data`, which begins at an even offset, folded.
@@ -76,8 +78,7 @@ mod tests {
         ) {
             let cut = cut.index(data.len());
             let (head, tail) = data.split_at(cut);
-            let tail = if cut % 2 == 0 { of(tail) } else { at_odd_offset(of(tail)) };
-            prop_assert_eq!(fold(u64::from(of(head)) + u64::from(tail)), of(&data));
+            prop_assert_eq!(fold(u64::from(of(head)) + at_offset(of(tail), cut)), of(&data));
         }
     }
 

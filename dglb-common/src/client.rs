@@ -4,6 +4,7 @@ use crate::layout::{BUCKETS, LIMIT_BUCKETS, Prefix, Secret};
 
 /// A client's address: IPv4's four octets, or the first eight of IPv6, as they stand in memory, read as
 /// a native integer. What is behind an IPv6 /64 is one client's.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     /// The octets.

@@ -47,6 +47,10 @@ pub struct Settings {
     /// How many labels names have, each number once, ascending; what is left over is 255, more than
     /// any name has.
     pub label_counts: [u8; MAX_LABEL_COUNTS],
+    /// The highest of `label_counts` in use.
+    pub most_labels: u32,
+    /// Not used.
+    pub reserved: u32,
     /// Entries of `addresses_v4` in use.
     pub address_count_v4: u32,
     /// Entries of `addresses_v6` in use.
@@ -581,9 +585,9 @@ pub const KIND_HOST_NODATA: u32 = 11;
 ///
 /// The records belong to a name, the *base*: N, `L.N` or Z. Compression pointers in them count as if
 /// the question were the base alone, at offset 12, and the records began behind it at
-/// [`RECORDS_BASE`]. Those of the first kind lead to the base or into it: the octets of the question's
-/// name in front of the base are added to each. Those of the second kind lead to a name among the
-/// records: the octets of the question (name, type, class) are added to each.
+/// [`RECORDS_BASE`]. Those of the first kind lead to a name among the records: the octets of the
+/// question (name, type, class) are added to each. Those of the second kind lead to the base or into it:
+/// the octets of the question's name in front of the base are added to each.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -607,10 +611,10 @@ pub struct Answer {
     pub authorities: u8,
     /// Records in the additional section, OPT not among them.
     pub additionals: u8,
-    /// Entries of `pointers` that lead to the base: the first ones.
-    pub base_pointers: u8,
-    /// Entries of `pointers` that lead to a name among the records: those behind.
+    /// Entries of `pointers` that lead to a name among the records: the first ones.
     pub record_pointers: u8,
+    /// Entries of `pointers` that lead to the base: those behind.
+    pub base_pointers: u8,
     /// Nonzero: chosen for who asks, so that Client Subnet's scope is that of the prefix or the bucket;
     /// else the scope is 0 (RFC 7871 §7.2.1, §7.4).
     pub scoped: u8,
@@ -642,8 +646,8 @@ impl Answer {
         answers: 0,
         authorities: 0,
         additionals: 0,
-        base_pointers: 0,
         record_pointers: 0,
+        base_pointers: 0,
         scoped: 0,
         pointers: [0; MAX_POINTERS],
         reserved: [0; 4],
@@ -659,7 +663,7 @@ const _: () = {
         size_of::<Settings>()
             == MAX_ADDRESSES * 20
                 + MAX_LABEL_COUNTS
-                + 14 * 4
+                + 16 * 4
                 + 8
                 + 16
                 + 2 * MAX_LIMIT_PREFIXES * 32

@@ -16,3 +16,4 @@ pub mod name;
 pub mod name_index;
 pub mod packet;
 pub mod query;
+pub mod stage;

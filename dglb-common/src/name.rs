@@ -59,6 +59,7 @@ const fn is_base32hex(word: u64) -> bool {
 }
 
 /// A hash that is being taken, or after [`NameHash::finish`] a name's key.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameHash {
     /// First lane.

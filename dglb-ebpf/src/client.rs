@@ -156,13 +156,28 @@ fn vantage_v6(source: Client, settings: &Settings) -> Result<u32, Counter> {
     Ok(word.vantage())
 }
 
+/// A trie's key from `len` on, aligned: aya's own is packed, and LLVM would write it to the stack in words
+/// that are not, which the verifier refuses.
+#[repr(C, align(8))]
+struct LpmKey {
+    unused: u32,
+    len: u32,
+    address: [u64; 2],
+}
+
 /// The entry of the longest prefix, of at most `len` bits, that has the client.
 #[inline(always)]
 fn in_prefixes(client: Client, len: u32) -> Result<Place, Counter> {
+    let key = LpmKey {
+        unused: 0,
+        len,
+        address: [client.word, 0],
+    };
+    // SAFETY: behind the length there are as many octets of the address as either type has.
     let value = if client.is_v6 != 0 {
-        PREFIXES_V6.get(&Key::new(len, octets(client.word)))
+        PREFIXES_V6.get(unsafe { &*(&raw const key.len).cast::<Key<[u8; 16]>>() })
     } else {
-        PREFIXES_V4.get(&Key::new(len, (client.word as u32).to_ne_bytes()))
+        PREFIXES_V4.get(unsafe { &*(&raw const key.len).cast::<Key<[u8; 4]>>() })
     };
     let value = value.ok_or(Counter::PassedTable)?;
     // SAFETY: a reference that the map gave; the value is aligned to 4 and is read once, as one word.

@@ -1,14 +1,14 @@
 //! The XDP program of DGLB: answers the queries that user space has ready answers for.
 //!
-//! `answer::run` takes a frame through the stages: headers, limit, question and OPT (all three in
-//! `dglb_common::packet`), names, rows, reply. Whatever does not end in an answer is a
-//! `dglb_common::counters::Counter` that says why, and its kind is the verdict. Built for
-//! `bpfel-unknown-none`; on the host the crate is an empty program, so that `cargo check --workspace`
-//! works there.
+//! Three programs take a frame through the stages: `dglb` (`read`) is attached and reads headers, question
+//! and OPT; `dglb_choose` (`choose`) finds name, client and answer; `dglb_reply` (`reply`) writes it.
+//! Whatever does not end in an answer is a `dglb_common::counters::Counter` that says why, and its kind
+//! is the verdict. Built for `bpfel-unknown-none`; on the host the crate is an empty program, so that
+//! `cargo check --workspace` works there.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 
 #[cfg(target_arch = "bpf")]
-mod answer;
+mod choose;
 #[cfg(target_arch = "bpf")]
 mod client;
 #[cfg(target_arch = "bpf")]
@@ -20,9 +20,13 @@ mod names;
 #[cfg(target_arch = "bpf")]
 mod rankings;
 #[cfg(target_arch = "bpf")]
+mod read;
+#[cfg(target_arch = "bpf")]
 mod reply;
 #[cfg(target_arch = "bpf")]
 mod rows;
+#[cfg(target_arch = "bpf")]
+mod stage;
 #[cfg(target_arch = "bpf")]
 mod verdict;
 
@@ -30,12 +34,35 @@ mod verdict;
 mod entry {
     use aya_ebpf::{macros::xdp, programs::XdpContext};
 
-    use crate::{answer, verdict};
+    use crate::{choose, read, reply, stage, verdict};
 
     /// Answers a DNS query, passes the frame up unaltered, or drops it for a counted reason.
     #[xdp]
     pub fn dglb(ctx: XdpContext) -> u32 {
-        verdict::verdict(&ctx, answer::run(&ctx))
+        let reason = match read::run(&ctx) {
+            Ok(next) => stage::go_on(&ctx, next),
+            Err(reason) => reason,
+        };
+        verdict::not_answered(&ctx, reason)
+    }
+
+    /// The second stage.
+    #[xdp]
+    pub fn dglb_choose(ctx: XdpContext) -> u32 {
+        let reason = match choose::run(&ctx) {
+            Ok(next) => stage::go_on(&ctx, next),
+            Err(reason) => reason,
+        };
+        verdict::not_answered(&ctx, reason)
+    }
+
+    /// The third stage.
+    #[xdp]
+    pub fn dglb_reply(ctx: XdpContext) -> u32 {
+        match reply::run(&ctx) {
+            Ok(row) => verdict::answered(row),
+            Err(reason) => verdict::not_answered(&ctx, reason),
+        }
     }
 
     #[panic_handler]

@@ -3,7 +3,7 @@
 //! All are written by user space and read here, but for `counters`, `limits` and `scratch`.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray},
     macros::btf_map,
 };
 use dglb_common::{
@@ -13,6 +13,7 @@ use dglb_common::{
         RANKING_PAGE, ResolverKeyV4, ResolverKeyV6, ResolverValue, Secret, Settings, VantageValue,
     },
     packet::Scratch,
+    stage::STAGES as STAGE_COUNT,
 };
 
 /// What is fixed while this program serves.
@@ -93,7 +94,12 @@ pub static COUNTERS_MAP: PerCpuArray<Counters, 1> = PerCpuArray::new();
 #[btf_map(name = "limits")]
 pub static LIMITS: PerCpuArray<u64, LIMIT_BUCKETS> = PerCpuArray::new();
 
-/// Where the labels of the question begin; one frame's work, here only.
+/// Stage → its program, set by the loader before this one is attached. Pinned like the tables: the kernel
+/// empties it when nobody in user space has it any more.
+#[btf_map(name = "stages")]
+pub static STAGES: ProgramArray<STAGE_COUNT> = ProgramArray::new();
+
+/// One frame's work, here only.
 #[btf_map(name = "scratch")]
 pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 

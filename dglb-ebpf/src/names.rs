@@ -28,32 +28,22 @@ pub fn find(
     settings: &Settings,
     secret: &Secret,
 ) -> Result<Match, Counter> {
-    let mut hash = NameHash::new(secret);
-    // Octets before the root that are in `hash`, a multiple of 8.
-    let mut taken = 0;
+    hash_words(dns, scratch, question, settings, secret)?;
     let mut best = Match {
         labels: 0,
         word: NameWord(0),
     };
-    // Only label counts that occur are looked up, and no octet is hashed beyond the highest of them.
+    // Only label counts that occur are looked up.
     for index in 0..MAX_LABEL_COUNTS {
         let labels = usize::from(settings.label_counts[index]);
         if labels > question.labels {
             break;
         }
         let octets = question.root - scratch.start(question.labels - labels);
-        // At most 254 octets: 31 words.
-        for _ in 0..31 {
-            if taken + 8 > octets {
-                break;
-            }
-            hash = hash.absorb(secret, word_before(dns, question.root - taken)?);
-            taken += 8;
-        }
-        taken = scratch.forget(taken);
-        let rest = (octets - taken) & 7;
-        let first = last_octets(word_before(dns, question.root - taken)?, rest);
-        if let Some(word) = lookup(hash.finish(secret, first, octets), settings) {
+        let (words, rest) = (octets / 8, octets & 7);
+        let first = last_octets(word_before(dns, question.root - words * 8)?, rest);
+        let hash = scratch.hash(words).finish(secret, first, octets);
+        if let Some(word) = lookup(hash, settings) {
             best = Match { labels, word };
             if !word.has(NameWord::BELOW) {
                 break;
@@ -64,6 +54,37 @@ pub fn find(
         return Err(Counter::PassedName);
     }
     Ok(best)
+}
+
+/// Hashes the name in whole words from its end, up to as many labels as any name of the table has, and
+/// puts down the hash before each word.
+#[inline(always)]
+fn hash_words(
+    dns: &Frame<'_>,
+    scratch: &mut Scratch,
+    question: &Question,
+    settings: &Settings,
+    secret: &Secret,
+) -> Result<(), Counter> {
+    let most = settings.most_labels as usize;
+    let labels = if most < question.labels {
+        most
+    } else {
+        question.labels
+    };
+    let octets = question.root - scratch.start(question.labels - labels);
+    let mut hash = NameHash::new(secret);
+    scratch.set_hash(0, hash);
+    // At most 254 octets: 31 words.
+    for word in 0..31 {
+        let taken = word * 8;
+        if taken + 8 > octets {
+            break;
+        }
+        hash = hash.absorb(secret, word_before(dns, question.root - taken)?);
+        scratch.set_hash(word + 1, hash);
+    }
+    Ok(())
 }
 
 #[inline(always)]

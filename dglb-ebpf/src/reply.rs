@@ -1,4 +1,4 @@
-//! The reply: room is made in front of the frame, the question moves there, the ready records are
+//! The third stage, the reply: room is made in front of the frame, the question moves there, the ready records are
 //! copied behind it, and all headers are written anew with full checksums.
 //!
 //! Growing at the head costs less than growing at the tail, and there is room: a driver leaves 256
@@ -28,7 +28,10 @@ use network_types::{
     udp::UdpHdr,
 };
 
-use crate::{answer, maps::ANSWERS, rankings, rows::Found};
+use crate::{
+    maps::{ANSWERS, SETTINGS},
+    rankings, stage,
+};
 
 /// Hop limit of replies (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;
@@ -57,7 +60,7 @@ const TRUNCATED: u32 = 0x02;
 impl Reply {
     /// TC and nothing else.
     #[inline(always)]
-    pub fn stub() -> Result<Self, Counter> {
+    fn stub() -> Result<Self, Counter> {
         Ok(Self {
             answer: ANSWERS.get(0).ok_or(Counter::DroppedLimited)?,
             len: 0,
@@ -71,11 +74,11 @@ impl Reply {
     /// The largest variant that the client takes and that is not too much more than what was asked; TC
     /// and no records where even the smallest one is.
     #[inline(always)]
-    pub fn fitting(
+    fn fitting(
+        scratch: &Scratch,
         datagram: &Datagram,
         question: &Question,
         edns: &Edns,
-        found: &Found,
     ) -> Result<Self, Counter> {
         let fixed = NAME + question.octets() + edns.reply_octets();
         let asked = datagram.to_dns + datagram.message;
@@ -85,10 +88,10 @@ impl Reply {
         } else {
             most
         };
-        let mut answer = found.answer;
+        let mut answer = rankings::answer(AnswerRef(scratch.answer))?;
         for _ in 0..MAX_VARIANTS {
             if fixed + usize::from(answer.len) <= most {
-                return Ok(Self::of(answer, found));
+                return Ok(Self::of(answer, scratch));
             }
             let smaller = AnswerRef(answer.smaller);
             if !smaller.is_ready() {
@@ -101,18 +104,18 @@ impl Reply {
             scope: 0,
             row: Counter::Truncated as u32,
             bits: bits(answer) | TRUNCATED,
-            ..Self::of(answer, found)
+            ..Self::of(answer, scratch)
         })
     }
 
     #[inline(always)]
-    fn of(answer: &'static Answer, found: &Found) -> Self {
+    fn of(answer: &'static Answer, scratch: &Scratch) -> Self {
         Self {
             answer,
             // Bound, or LLVM reads it again where the verifier no longer knows its limits.
             len: bind(usize::from(answer.len)),
-            prefix: found.prefix,
-            scope: u64::from(found.scope),
+            prefix: scratch.prefix as usize & 0xff,
+            scope: if answer.scoped != 0 { scratch.scope } else { 0 },
             row: answer.row,
             bits: bits(answer),
         }
@@ -148,31 +151,57 @@ struct Saved {
     question_end: u64,
 }
 
+/// Writes the reply; gives the row of the answer table, as the number of its counter.
+#[inline(always)]
+pub fn run(ctx: &XdpContext) -> Result<u32, Counter> {
+    let settings = SETTINGS.get(0).ok_or(Counter::PassedTable)?;
+    let scratch = stage::scratch()?;
+    let datagram = scratch.datagram();
+    let question = scratch.question();
+    let edns = scratch.edns();
+    let limited = scratch.limited != 0;
+    let reply = if limited {
+        Reply::stub()?
+    } else {
+        Reply::fitting(scratch, &datagram, &question, &edns)?
+    };
+    let composed = compose(ctx, &datagram, &question, &edns, settings, scratch, &reply);
+    composed.map_err(|reason| {
+        if limited {
+            Counter::DroppedLimited
+        } else {
+            reason
+        }
+    })
+}
+
 /// Makes the reply in place of the query; gives the row that was answered.
 #[inline(always)]
-pub fn compose(
+fn compose(
     ctx: &XdpContext,
     datagram: &Datagram,
     question: &Question,
     edns: &Edns,
     settings: &Settings,
-    scratch: &Scratch,
+    scratch: &mut Scratch,
     reply: &Reply,
 ) -> Result<u32, Counter> {
     if reply.len > MAX_ANSWER_OCTETS || reply.row > Counter::Limited as u32 {
         return Err(Counter::PassedTable);
     }
-    let frame = answer::frame(ctx);
+    let frame = stage::frame(ctx);
     let saved = save(&frame, datagram, question).ok_or(Counter::PassedForm)?;
     let end = NAME + question.octets() + reply.len + edns.reply_octets();
     let moved = resize(ctx, frame.len(), datagram, end)?;
     // From here on the frame is ours: what follows fails only where the verifier cannot know that
     // the frame has `end` octets.
-    let frame = answer::frame(ctx);
+    let frame = stage::frame(ctx);
     let message = Message {
         dns: frame.skip(datagram.dns()),
         saved: &saved,
         question,
+        question_bound: scratch.forget_long(question.octets()),
+        records_bound: scratch.forget_long(reply.len),
         edns,
         scratch,
         reply,
@@ -252,6 +281,10 @@ struct Message<'a> {
     dns: Frame<'a>,
     saved: &'a Saved,
     question: &'a Question,
+    /// Octets of the question once more, see [`Scratch::forget_long`].
+    question_bound: usize,
+    /// Octets of the records once more.
+    records_bound: usize,
     edns: &'a Edns,
     scratch: &'a Scratch,
     reply: &'a Reply,
@@ -268,8 +301,7 @@ impl Message<'_> {
             // The question begins at an even offset of the datagram; so do the records unless its
             // length is odd.
             let records = self.write_records()?;
-            let odd = self.question.octets() & 1 != 0;
-            sum += u64::from(at_parity(checksum::fold(records), odd));
+            sum += checksum::at_offset(checksum::fold(records), self.question.octets());
         }
         if self.edns.present != 0 {
             sum += self.write_opt()?;
@@ -292,7 +324,7 @@ impl Message<'_> {
         // At most 259 octets: 32 whole words.
         for word in 0..32 {
             let at = word * 8;
-            if at + 8 > octets {
+            if at + 8 > self.question_bound {
                 break;
             }
             let value = self.dns.read::<u64>(NAME + at + moved)?;
@@ -317,7 +349,7 @@ impl Message<'_> {
         // In words of 8 octets; the last word overlaps the one before it.
         for word in 0..MAX_ANSWER_OCTETS / 8 {
             let at = word * 8;
-            if at + 8 > len {
+            if at + 8 > self.records_bound {
                 break;
             }
             self.dns
@@ -326,23 +358,22 @@ impl Message<'_> {
         let last = len.wrapping_sub(8) & (MAX_ANSWER_OCTETS - 1);
         self.dns
             .write::<u64>(records + last, read_octets(answer, last))?;
-        let (base, all) = (
-            usize::from(answer.base_pointers),
-            usize::from(answer.base_pointers) + usize::from(answer.record_pointers),
-        );
+        let to_records = usize::from(answer.record_pointers);
+        // Those to the base stand behind, and need no move where the base is the question.
+        let count = match self.reply.prefix {
+            0 => to_records,
+            _ => to_records + usize::from(answer.base_pointers),
+        };
+        let (octets, prefix) = (self.question.octets(), self.reply.prefix);
         let mut sum = u64::from(answer.sum);
-        // Those to the base stand first, and need no move where the base is the question.
-        let first = if self.reply.prefix == 0 { base } else { 0 };
         for index in 0..MAX_POINTERS {
-            let index = first + index;
-            if index >= all || index >= MAX_POINTERS {
+            if index >= count {
                 break;
             }
-            let moved = if index < base {
-                self.reply.prefix
-            } else {
-                self.question.octets()
-            };
+            // Without a branch, for the verifier.
+            let is_to_record = (index as i64 - to_records as i64) >> 63;
+            let by_which = (octets ^ prefix) & is_to_record as usize;
+            let moved = prefix ^ by_which;
             sum += self.move_pointer(records, answer.pointers[index], moved as u16)?;
         }
         Some(sum)
@@ -355,7 +386,7 @@ impl Message<'_> {
         let pointer = u16::from_be(self.dns.read::<u16>(records + at)?);
         self.dns
             .write(records + at, pointer.wrapping_add(moved).to_be())?;
-        Some(u64::from(at_parity(moved.to_be(), at & 1 != 0)))
+        Some(checksum::at_offset(moved.to_be(), at))
     }
 
     /// Writes our OPT (RFC 6891 §6.1.2, §6.1.3) with Client Subnet where it was asked with; gives its sum.
@@ -391,7 +422,7 @@ impl Message<'_> {
         for word in words {
             sum += u64::from(u16::from_ne_bytes(word));
         }
-        let mut sum = u64::from(at_parity(checksum::fold(sum), at & 1 != 0));
+        let mut sum = checksum::at_offset(checksum::fold(sum), at);
         if subnet != 0 {
             sum += self.write_subnet(at + OPT_OCTETS)?;
         }
@@ -415,7 +446,7 @@ impl Message<'_> {
         // What is behind the address is zero, and adds nothing.
         let sum = checksum::add_word(0, head);
         let sum = checksum::add_word(checksum::add_word(sum, first), second);
-        Some(u64::from(at_parity(checksum::fold(sum), at & 1 != 0)))
+        Some(checksum::at_offset(checksum::fold(sum), at))
     }
 
     /// Writes the DNS header and gives its sum.
@@ -443,15 +474,6 @@ impl Message<'_> {
         ];
         self.dns.write(0, words)?;
         Some(words.into_iter().map(u64::from).sum())
-    }
-}
-
-#[inline(always)]
-fn at_parity(sum: u16, odd: bool) -> u16 {
-    if odd {
-        checksum::at_odd_offset(sum)
-    } else {
-        sum
     }
 }
 

@@ -3,7 +3,7 @@
 use dglb_common::{
     counters::Counter,
     layout::{
-        Answer, KIND_A, KIND_AAAA, KIND_CNAME, KIND_HOST_A, KIND_HOST_AAAA, KIND_HOST_NODATA,
+        AnswerRef, KIND_A, KIND_AAAA, KIND_CNAME, KIND_HOST_A, KIND_HOST_AAAA, KIND_HOST_NODATA,
         KIND_NODATA, KIND_NS, KIND_NXDOMAIN, KIND_REFERRAL, KIND_SOA, KIND_UNKNOWN_LABEL, LabelKey,
         MappingWord, NameRole, NameWord, Secret, Settings, label_check,
     },
@@ -21,8 +21,8 @@ use crate::{
 
 /// A ready answer, and where the name that it belongs to begins in the question's name.
 pub struct Found {
-    /// The records.
-    pub answer: &'static Answer,
+    /// The answer.
+    pub answer: AnswerRef,
     /// Octets of the question's name in front of that name: 0 to 254.
     pub prefix: usize,
     /// Client Subnet's scope: bits.
@@ -47,7 +47,6 @@ struct Asked<'a> {
     word: NameWord,
     /// Labels in front of the name of the table.
     depth: usize,
-    heartbeat: u64,
 }
 
 /// The ready answer for the question.
@@ -64,7 +63,6 @@ pub fn answer(
     settings: &Settings,
     secret: &Secret,
     asker: &Asker,
-    heartbeat: u64,
 ) -> Result<Found, Counter> {
     let asked = Asked {
         dns,
@@ -74,12 +72,11 @@ pub fn answer(
         asker,
         word: matched.word,
         depth: question.labels - matched.labels,
-        heartbeat,
     };
     let role = NameRole::from_u8(matched.word.role()).ok_or(Counter::PassedTable)?;
     let choice = match role {
         NameRole::LbReferral | NameRole::LbCname => asked.at_dns_lb(role)?,
-        _ if !is_fast_type(question.qtype) => return Err(Counter::PassedType),
+        _ if !is_fast_type(question.qtype()) => return Err(Counter::PassedType),
         NameRole::BReferral => asked.at_source(KIND_REFERRAL, asked.start_of(asked.depth))?,
         NameRole::BCname => asked.form_c()?,
         NameRole::BAddress => asked.direct()?,
@@ -98,11 +95,10 @@ pub fn answer(
         let network = if client.is_v6 != 0 { 56 } else { 24 };
         scope = if scope > network { scope } else { network };
     }
-    let answer = rankings::answer(word)?;
     Ok(Found {
-        answer,
+        answer: word,
         prefix: choice.prefix,
-        scope: if answer.scoped != 0 { scope } else { 0 },
+        scope,
     })
 }
 
@@ -141,7 +137,7 @@ impl Asked<'_> {
     #[inline(always)]
     fn at(&self, place: Place, kind: u32, prefix: usize) -> Result<Choice, Counter> {
         Ok(Choice {
-            vantage: rankings::serving(place.vantage, self.heartbeat)?,
+            vantage: rankings::serving(place.vantage, self.scratch.heartbeat)?,
             kind,
             prefix,
             scope: place.scope,
@@ -172,7 +168,7 @@ impl Asked<'_> {
     #[inline(always)]
     fn form_c(&self) -> Result<Choice, Counter> {
         if self.depth == 0 {
-            if self.question.qtype == TYPE_NS {
+            if self.question.qtype() == TYPE_NS {
                 return Err(Counter::PassedType);
             }
             return self.at_client(KIND_CNAME);
@@ -192,7 +188,7 @@ impl Asked<'_> {
         if self.depth != 0 {
             return self.absent();
         }
-        match self.question.qtype {
+        match self.question.qtype() {
             TYPE_A => self.at_client(KIND_A),
             TYPE_AAAA => self.at_client(KIND_AAAA),
             _ => Ok(self.for_all(KIND_NODATA, 0)),
@@ -216,7 +212,7 @@ impl Asked<'_> {
         if self.depth == 0 {
             // Not a DNS-LB's in form C, but a DNS-ISP-LB's: then its addresses, which point to nothing
             // but the question.
-            let is_address = matches!(self.question.qtype, TYPE_A | TYPE_AAAA);
+            let is_address = matches!(self.question.qtype(), TYPE_A | TYPE_AAAA);
             if !self.word.has(NameWord::ITSELF) || !is_address {
                 return Err(Counter::PassedName);
             }
@@ -240,7 +236,7 @@ impl Asked<'_> {
     /// `lb-address`, `lb-nodata`, `lb-apex`: at what was delegated to the DNS-LB, by a label or not.
     #[inline(always)]
     fn delegated(&self, label: Option<u32>) -> Result<Choice, Counter> {
-        let kind = match self.question.qtype {
+        let kind = match self.question.qtype() {
             TYPE_A => KIND_A,
             TYPE_AAAA => KIND_AAAA,
             TYPE_NS => return Ok(self.for_all(KIND_NS, 0)),
@@ -249,11 +245,8 @@ impl Asked<'_> {
             _ => return Err(Counter::PassedType),
         };
         match label {
-            Some(vantage) => {
-                let mut place = self.asker.place(self.settings)?;
-                place.vantage = vantage;
-                self.at(place, kind, 0)
-            }
+            // The label says more than Client Subnet.
+            Some(vantage) => self.at(Place { vantage, scope: 0 }, kind, 0),
             None => self.at_client(kind),
         }
     }
@@ -262,7 +255,7 @@ impl Asked<'_> {
     /// was delegated.
     #[inline(always)]
     fn below(&self, host: Label, prefix: usize) -> Result<Choice, Counter> {
-        let qtype = self.question.qtype;
+        let qtype = self.question.qtype();
         if !is_fast_type(qtype) {
             return Err(Counter::PassedType);
         }

@@ -9,17 +9,16 @@ use dglb_common::counters::{COUNTERS, Counter, Kind};
 
 use crate::maps::COUNTERS_MAP;
 
-/// Counts, and says what the kernel is to do. `Ok` holds the answered row as a number; nothing in a
-/// frame with `Err` has been altered.
+/// Counts an answer of a row, and has it sent.
 #[inline(always)]
-pub fn verdict(ctx: &XdpContext, result: Result<u32, Counter>) -> u32 {
-    let reason = match result {
-        Ok(row) => {
-            count(row);
-            return XDP_TX;
-        }
-        Err(reason) => reason,
-    };
+pub fn answered(row: u32) -> u32 {
+    count(row);
+    XDP_TX
+}
+
+/// Counts the reason, and says what the kernel is to do; nothing in the frame has been altered.
+#[inline(always)]
+pub fn not_answered(ctx: &XdpContext, reason: Counter) -> u32 {
     // Gone from the program as the kernel runs it, unless the daemon logs at level trace: the
     // verifier knows the level, a constant, and removes what can't be reached (kernel 4.20).
     trace!(ctx, "not answered: {}", reason.name());

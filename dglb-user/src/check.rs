@@ -2,13 +2,16 @@
 
 use std::{io::Write, path::Path};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     config::{
         Config, ConfigErrors, Datapath, DnsB, DnsLb, Form, ResolverSource, Role,
-        machine::{MachineError, PortCheck, check_machine},
+        machine::{Findings, MachineError, MachineWarning, PortCheck, check_machine},
     },
+    interfaces::index_of,
+    kernel::{attach, pins::Pins},
     label::Label,
 };
 
@@ -23,12 +26,20 @@ const MAX_LINES: usize = 20;
 pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyhow::Result<bool> {
     let loaded = Config::load(path);
     let machine = match &loaded {
-        Ok(config) if !offline => check_machine(config, PortCheck::Skip),
+        Ok(config) if !offline => {
+            let mut found = check_machine(config, PortCheck::Skip);
+            found.errors.extend(taken(config));
+            found
+        }
+        Ok(_) | Err(_) => Findings::default(),
+    };
+    let ok = loaded.is_ok() && machine.errors.is_empty();
+    let interfaces = match &loaded {
+        Ok(config) if !offline => interfaces(config, &machine),
         Ok(_) | Err(_) => Vec::new(),
     };
-    let ok = loaded.is_ok() && machine.is_empty();
     if json {
-        let report = report(path, &loaded, &machine);
+        let report = report(path, &loaded, &machine, &interfaces);
         serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)?;
         return Ok(ok);
@@ -37,30 +48,103 @@ pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyho
     match &loaded {
         Err(errors) => writeln!(out, "{errors}")?,
         Ok(config) => {
-            for error in &machine {
+            for error in &machine.errors {
                 writeln!(out, "{file}: {}: {error}", error.key())?;
+            }
+            for warning in &machine.warnings {
+                writeln!(out, "{file}: {}: warning: {warning}", warning.key())?;
             }
             if ok {
                 writeln!(out, "{file}: ok")?;
             }
-            write_summary(config, out)?;
+            write_summary(config, &interfaces, out)?;
         }
     }
     Ok(ok)
 }
 
-/// The JSON object: `file`, `ok`, `problems` (of the file), `machine`, `summary` or null.
-fn report(path: &Path, loaded: &Result<Config, ConfigErrors>, machine: &[MachineError]) -> Value {
-    let machine_problem =
+/// Configured interfaces with somebody else's program; a start would fail there.
+fn taken(config: &Config) -> Vec<MachineError> {
+    let wanted = match config.node.datapath {
+        Datapath::Xdp => config.node.interfaces.as_slice(),
+        Datapath::Userspace => &[],
+    };
+    let error = |(name, reason)| MachineError::Taken {
+        key: match wanted.iter().position(|wanted| *wanted == name) {
+            Some(index) => format!("node.interfaces[{index}]"),
+            None => "node.interfaces".to_owned(),
+        },
+        name,
+        reason,
+    };
+    let taken = attach::taken(&Pins::of(&config.node), wanted);
+    taken.into_iter().map(error).collect()
+}
+
+/// How XDP runs, or would run, at a configured interface.
+#[derive(Debug, Serialize)]
+struct Interface {
+    name: String,
+    /// The mode in which this node's program is attached now; `None`: it is not, or these rights are too
+    /// few to see it.
+    attached: Option<&'static str>,
+    /// Whether the driver has XDP of its own, as it is set up now; `None`: the kernel does not say.
+    native: Option<bool>,
+}
+
+impl Interface {
+    /// What is known, in a few words.
+    fn text(&self) -> String {
+        let name = &self.name;
+        match (self.attached, self.native) {
+            (Some(mode), _) => format!("{name}: attached in {mode} mode"),
+            (None, Some(true)) => format!("{name}: its driver has XDP, native mode"),
+            (None, Some(false)) => {
+                format!("{name}: no XDP in its driver as it is now, generic mode")
+            }
+            (None, None) => format!("{name}: native mode if its driver has XDP"),
+        }
+    }
+}
+
+fn interfaces(config: &Config, machine: &Findings) -> Vec<Interface> {
+    if config.node.datapath == Datapath::Userspace {
+        return Vec::new();
+    }
+    let attached = attach::attached(&Pins::of(&config.node));
+    let names = config.node.interfaces.iter();
+    names
+        .filter(|name| index_of(name).is_some())
+        .map(|name| Interface {
+            name: name.clone(),
+            attached: attached.get(name).map(|mode| mode.name()),
+            native: machine.native.get(name).copied(),
+        })
+        .collect()
+}
+
+/// The JSON object: `file`, `ok`, `problems` (of the file), `machine`, `warnings`, `interfaces`,
+/// `summary` or null.
+fn report(
+    path: &Path,
+    loaded: &Result<Config, ConfigErrors>,
+    machine: &Findings,
+    interfaces: &[Interface],
+) -> Value {
+    let problem =
         |error: &MachineError| json!({ "key": error.key(), "message": error.to_string() });
+    let warning =
+        |warning: &MachineWarning| json!({ "key": warning.key(), "message": warning.to_string() });
     json!({
         "file": path.display().to_string(),
-        "ok": loaded.is_ok() && machine.is_empty(),
+        "ok": loaded.is_ok() && machine.errors.is_empty(),
         "problems": match loaded {
             Ok(_) => Vec::new(),
             Err(errors) => errors.iter().collect(),
         },
-        "machine": machine.iter().map(machine_problem).collect::<Vec<_>>(),
+        "machine": machine.errors.iter().map(problem).collect::<Vec<_>>(),
+        "warnings": machine.warnings.iter().map(warning).collect::<Vec<_>>(),
+        "interfaces": interfaces,
         "summary": loaded.as_ref().ok().map(summary_json),
     })
 }
@@ -95,7 +179,11 @@ fn summary_json(config: &Config) -> Value {
     })
 }
 
-fn write_summary(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
+fn write_summary(
+    config: &Config,
+    interfaces: &[Interface],
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let node = &config.node;
     let addresses = join(&node.addresses);
     let place = match node.datapath {
@@ -105,13 +193,22 @@ fn write_summary(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     match &config.role {
         Role::DnsB(dns_b) => {
             writeln!(out, "DNS-B {} answers on {addresses}, {place}", node.name)?;
+            write_interfaces(interfaces, out)?;
             write_dns_b(dns_b, out)
         }
         Role::DnsLb(dns_lb) => {
             writeln!(out, "DNS-LB {} answers on {addresses}, {place}", node.name)?;
+            write_interfaces(interfaces, out)?;
             write_dns_lb(dns_lb, out)
         }
     }
+}
+
+fn write_interfaces(interfaces: &[Interface], out: &mut dyn Write) -> anyhow::Result<()> {
+    for interface in interfaces {
+        writeln!(out, "  interface {}", interface.text())?;
+    }
+    Ok(())
 }
 
 fn write_dns_b(dns_b: &DnsB, out: &mut dyn Write) -> anyhow::Result<()> {

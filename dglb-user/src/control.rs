@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tokio::sync::oneshot;
 
+use crate::capacity::TableFull;
+
 /// Something that may change the tables.
 #[derive(Debug)]
 pub enum Event {
@@ -60,9 +62,9 @@ pub enum Rejection {
         /// What was announced.
         announced: Ipv4Addr,
     },
-    /// The table is full.
-    #[error("the tables \"resolvers_v4\" and \"resolvers_v6\" are full ({0} entries)")]
-    Full(usize),
+    /// A table is full.
+    #[error(transparent)]
+    Full(#[from] TableFull),
     /// The tables could not be written.
     #[error("the tables could not be written: {0}")]
     Tables(String),

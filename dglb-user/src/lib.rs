@@ -1,9 +1,11 @@
 //! DGLB in user space: configuration, tables, DNS by sockets, the map protocol, probes.
 
 pub mod answer;
+pub mod capacity;
 pub mod check;
 pub mod config;
 pub mod control;
+pub mod interfaces;
 pub mod kernel;
 pub mod kernel_object;
 pub mod label;

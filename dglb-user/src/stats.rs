@@ -1,6 +1,7 @@
 //! `dglb stats`: what was answered and by whom, from the pinned tables and from the daemon if it runs.
 
 use std::{
+    collections::BTreeMap,
     io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
@@ -16,6 +17,9 @@ use crate::{
     label::Label,
     status::{self, SiteStatus, Status},
 };
+
+/// In place of a mode.
+const NOT_ATTACHED: &str = "none";
 
 /// All that is shown; the keys of `--json`.
 #[derive(Debug, Serialize)]
@@ -37,7 +41,7 @@ pub struct Stats {
 #[derive(Debug, Serialize)]
 struct Interface {
     name: String,
-    mode: String,
+    mode: &'static str,
 }
 
 /// Answers of one row of the answer table.
@@ -107,12 +111,6 @@ fn collect(config: &Config) -> anyhow::Result<Stats> {
     }
     let daemon = status.is_some();
     let pinned = pinned.unwrap_or_default();
-    let interfaces = attach::attached(&pins)
-        .into_iter()
-        .map(|(name, mode)| Interface {
-            name,
-            mode: mode.name().to_owned(),
-        });
     Ok(Stats {
         node: config.node.name.clone(),
         role: match config.role {
@@ -124,7 +122,7 @@ fn collect(config: &Config) -> anyhow::Result<Stats> {
             Datapath::Userspace => "userspace",
         },
         daemon,
-        interfaces: interfaces.collect(),
+        interfaces: interfaces(config, &pins),
         rows: rows(&pinned, status.as_ref()),
         passed: reasons(&pinned.kernel, Kind::Passed),
         dropped: reasons(&pinned.kernel, Kind::Dropped),
@@ -139,6 +137,25 @@ fn collect(config: &Config) -> anyhow::Result<Stats> {
             })
             .collect(),
     })
+}
+
+/// Where the program is attached, and the configured interfaces where it is not.
+fn interfaces(config: &Config, pins: &Pins) -> Vec<Interface> {
+    let mut modes: BTreeMap<String, &str> = match config.node.datapath {
+        Datapath::Xdp => {
+            let configured = config.node.interfaces.iter();
+            configured
+                .map(|name| (name.clone(), NOT_ATTACHED))
+                .collect()
+        }
+        Datapath::Userspace => BTreeMap::new(),
+    };
+    let attached = attach::attached(pins).into_iter();
+    modes.extend(attached.map(|(name, mode)| (name, mode.name())));
+    modes
+        .into_iter()
+        .map(|(name, mode)| Interface { name, mode })
+        .collect()
 }
 
 /// The daemon's own count is newer than what it last wrote to the table.
@@ -216,7 +233,11 @@ fn print(stats: &Stats, out: &mut dyn Write) -> std::io::Result<()> {
         stats.role, stats.node, stats.datapath
     )?;
     for interface in &stats.interfaces {
-        writeln!(out, "  interface {}: {}", interface.name, interface.mode)?;
+        let mode = match interface.mode {
+            NOT_ATTACHED => "not attached",
+            mode => mode,
+        };
+        writeln!(out, "  interface {}: {mode}", interface.name)?;
     }
     writeln!(out, "\n{:<14} {:>14} {:>14}", "row", "xdp", "user space")?;
     for row in stats.rows.iter().filter(|row| row.xdp + row.user > 0) {

@@ -9,6 +9,7 @@ use std::{
 pub mod bench;
 pub mod demo;
 pub mod frames;
+pub mod fuzz;
 pub mod lab;
 pub mod lab_object;
 pub mod model;

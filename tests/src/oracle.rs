@@ -2,100 +2,36 @@
 //!
 //! It shares no code with the answer function: names and messages are hickory-proto's, sections are
 //! compared as sets of records, TTLs included. It knows nothing of tables, slots or templates.
+//!
+//! - [`form()`] reads a query; `asker` is who asks; `dns_b` and `dns_lb` hold the rows.
+//! - `expected` is what a response must say, `sizes` which of an answer's sizes it must have.
+//! - [`frame`] judges what stands below DNS.
 
+mod asker;
 mod dns_b;
 mod dns_lb;
+mod expected;
 mod form;
 pub mod frame;
+mod records;
+mod sizes;
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::net::IpAddr;
 
 use dglb_common::counters::Counter;
-use dglb_user::{config::Role, name::OwnerName};
+use dglb_user::config::Role;
 use hickory_proto::{
     op::{Message, MessageType, Query, ResponseCode},
-    rr::{DNSClass, Name, RData, Record, RecordType, rdata},
+    rr::DNSClass,
 };
 
-pub use self::form::{Form, form};
+use self::records::wire_len;
+pub use self::{
+    asker::Asker,
+    expected::{Expected, Sections, Sizes},
+    form::{Edns, Form, Subnet, form},
+};
 use crate::model::Model;
-
-/// What a response must say.
-#[derive(Clone, Debug)]
-pub struct Expected {
-    /// The row that it belongs to.
-    pub row: Counter,
-    /// RCODE.
-    pub rcode: ResponseCode,
-    /// AA.
-    pub authoritative: bool,
-    /// Answer section.
-    pub answers: Vec<Record>,
-    /// Authority section.
-    pub authorities: Vec<Record>,
-    /// Additional section, OPT not among them.
-    pub additionals: Vec<Record>,
-}
-
-impl Expected {
-    fn error(row: Counter, rcode: ResponseCode) -> Self {
-        Self {
-            row,
-            rcode,
-            authoritative: false,
-            answers: Vec::new(),
-            authorities: Vec::new(),
-            additionals: Vec::new(),
-        }
-    }
-
-    fn refused() -> Self {
-        Self::error(Counter::Refused, ResponseCode::Refused)
-    }
-
-    fn data(row: Counter, answers: Vec<Record>) -> Self {
-        Self {
-            authoritative: true,
-            answers,
-            ..Self::error(row, ResponseCode::NoError)
-        }
-    }
-
-    fn negative(row: Counter, rcode: ResponseCode, soa: Record) -> Self {
-        Self {
-            authoritative: true,
-            authorities: vec![soa],
-            ..Self::error(row, rcode)
-        }
-    }
-
-    fn referral(row: Counter, cut: &Name, host: Name, address: Ipv4Addr, ttl: u32) -> Self {
-        let ns = Record::from_rdata(cut.clone(), ttl, RData::NS(rdata::NS(host.clone())));
-        Self {
-            authorities: vec![ns],
-            additionals: vec![a(&host, ttl, address)],
-            ..Self::error(row, ResponseCode::NoError)
-        }
-    }
-}
-
-/// What the answer to `query`, a well-formed message's question, must say to `source`.
-pub fn expect(model: &Model, source: Ipv4Addr, query: &Query) -> Expected {
-    if query.query_class() != DNSClass::IN {
-        return Expected::refused();
-    }
-    match u16::from(query.query_type()) {
-        // AXFR (RFC 5936) and IXFR (RFC 1995): the zone is given to nobody.
-        251 | 252 => return Expected::refused(),
-        0 | 41 | 128 | 250 => return Expected::error(Counter::Error, ResponseCode::FormErr),
-        129..=254 => return Expected::error(Counter::Error, ResponseCode::NotImp),
-        _ => {}
-    }
-    match &model.config.role {
-        Role::DnsB(node) => dns_b::expect(model, node, source, query),
-        Role::DnsLb(node) => dns_lb::expect(model, node, query),
-    }
-}
 
 /// How much a response may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,43 +42,122 @@ pub enum Transport {
     Tcp,
 }
 
+/// How a query came.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    source: IpAddr,
+    /// By UDP: how much the response may have, beside what the client takes, for not to amplify.
+    room: Option<usize>,
+}
+
+/// What the answer to `query`, a well-formed message's question, must say; `None`: nothing, it is left to
+/// the resolver on the host.
+pub fn expect(asker: &Asker<'_>, query: &Query) -> Option<Expected> {
+    let beside_resolver = beside_resolver(asker.model);
+    let not_ours = || (!beside_resolver).then(Expected::refused);
+    if query.query_class() != DNSClass::IN {
+        return not_ours();
+    }
+    let qtype = u16::from(query.query_type());
+    // AXFR (RFC 5936) and IXFR (RFC 1995): the zone is given to nobody.
+    if matches!(qtype, 251 | 252) {
+        return not_ours();
+    }
+    let of_name = match &asker.model.config.role {
+        Role::DnsB(node) => dns_b::expect(asker, node, query),
+        Role::DnsLb(node) => dns_lb::expect(asker, node, query),
+    };
+    let wrong = |rcode| Some(Expected::error(Counter::Error, rcode));
+    match qtype {
+        _ if beside_resolver && of_name.is_none() => None,
+        0 | 41 | 128 | 250 => wrong(ResponseCode::FormErr),
+        129..=254 => wrong(ResponseCode::NotImp),
+        _ => of_name.or_else(not_ours),
+    }
+}
+
 /// Judges a response, or silence, to a query. Gives the row that it belongs to.
 ///
 /// # Errors
 /// What is wrong, in a sentence.
 pub fn judge(
     model: &Model,
-    source: Ipv4Addr,
+    source: impl Into<IpAddr>,
     transport: Transport,
     query: &[u8],
     response: Option<&[u8]>,
 ) -> Result<Option<Counter>, String> {
-    let asked = form(query);
-    let Some(octets) = response else {
-        return match asked {
-            Form::Silence => Ok(None),
-            other => Err(format!("no response to {other:?}")),
-        };
+    let source = source.into();
+    let headers = if source.is_ipv4() { 28 } else { 48 };
+    let amplified = 3 * (headers + query.len()) - headers;
+    let arrival = Arrival {
+        source,
+        room: (transport == Transport::Udp).then_some(amplified),
+    };
+    judge_at(model, arrival, query, response)
+}
+
+fn judge_at(
+    model: &Model,
+    arrival: Arrival,
+    query: &[u8],
+    response: Option<&[u8]>,
+) -> Result<Option<Counter>, String> {
+    let asked = form(query, model.believes(arrival.source));
+    let expected = match &asked {
+        Form::Silence => None,
+        Form::Wrong(rcode) => Some(Expected::error(Counter::Error, *rcode)),
+        Form::Plain(plain) => {
+            let subnet = plain.edns.and_then(|edns| edns.subnet);
+            let asker = Asker {
+                model,
+                source: arrival.source,
+                subnet: subnet.filter(|subnet| subnet.net.prefix_len() > 0),
+            };
+            expect(&asker, &plain.query)
+        }
+    };
+    let (octets, expected) = match (response, expected) {
+        (None, None) => return Ok(None),
+        // What is wrong is the resolver's on the same host to answer, if it is asked of its names.
+        (None, Some(_)) if matches!(asked, Form::Wrong(_)) && beside_resolver(model) => {
+            return Ok(None);
+        }
+        (None, Some(_)) => return Err(format!("no response to {asked:?}")),
+        (Some(_), None) => return Err("a response to what is not to be answered".to_owned()),
+        (Some(octets), Some(expected)) => (octets, expected),
     };
     let message = Message::from_vec(octets)
         .map_err(|error| format!("hickory-proto cannot read the response: {error}"))?;
-    let expected = match &asked {
-        Form::Silence => return Err("a response to what is no query".to_owned()),
-        Form::Wrong(rcode) => Expected::error(Counter::Error, *rcode),
-        Form::Plain(plain) => expect(model, source, &plain.query),
+    check_header(query, octets, &message, &expected, beside_resolver(model))?;
+    let Form::Plain(plain) = &asked else {
+        return Ok(Some(expected.row));
     };
-    check_header(query, octets, &message, &expected)?;
-    if let Form::Plain(plain) = &asked {
-        check_question(query, octets, &plain.query)?;
-        check_edns(plain, &message)?;
-        let limit = match transport {
-            Transport::Udp => plain.udp_limit,
-            Transport::Tcp => 65_535,
-        };
-        check_sections(plain, limit, octets, &message, &expected)?;
-        check_letters(&plain.query, &message)?;
+    check_question(query, octets, &plain.query)?;
+    let limit = match arrival.room {
+        Some(room) => plain.udp_limit().min(room),
+        None => 65_535,
+    };
+    if octets.len() > limit {
+        return Err(format!("{} octets, {limit} are allowed", octets.len()));
     }
-    Ok(Some(expected.row))
+    let identifier = model.config.node.name.as_bytes();
+    check_edns(plain.edns, &message, &expected, (octets, limit, identifier))?;
+    let opt_octets = match plain.edns {
+        Some(_) => 11 + options(octets)?.iter().map(Vec::len).sum::<usize>(),
+        None => 0,
+    };
+    sizes::check(plain, (limit, opt_octets), &message, &expected)?;
+    check_letters(&plain.query, &message)?;
+    Ok(Some(if message.metadata.truncation {
+        Counter::Truncated
+    } else {
+        expected.row
+    }))
+}
+
+fn beside_resolver(model: &Model) -> bool {
+    matches!(&model.config.role, Role::DnsLb(node) if node.beside_resolver)
 }
 
 fn check_header(
@@ -150,6 +165,7 @@ fn check_header(
     octets: &[u8],
     message: &Message,
     expected: &Expected,
+    recursion_available: bool,
 ) -> Result<(), String> {
     let same = |what: &str, seen: bool| {
         if seen {
@@ -169,7 +185,11 @@ fn check_header(
     )?;
     same("RD is not the query's", (octets[2] ^ query[2]) & 0x01 == 0)?;
     same("CD is not the query's", (octets[3] ^ query[3]) & 0x10 == 0)?;
-    same("RA, Z or AD is set", octets[3] & 0xe0 == 0)?;
+    same("Z or AD is set", octets[3] & 0x60 == 0)?;
+    same(
+        &format!("RA is not {recursion_available}"),
+        (octets[3] & 0x80 != 0) == recursion_available,
+    )?;
     same(
         &format!("AA is not {}", expected.authoritative),
         message.metadata.authoritative == expected.authoritative,
@@ -188,71 +208,98 @@ fn check_question(query: &[u8], octets: &[u8], asked: &Query) -> Result<(), Stri
     Ok(())
 }
 
-fn check_edns(plain: &form::Plain, message: &Message) -> Result<(), String> {
-    match (plain.dnssec_ok, &message.edns) {
-        (None, None) => Ok(()),
-        (None, Some(_)) => Err("OPT in the response to a query without".to_owned()),
-        (Some(_), None) => Err("no OPT in the response to a query with it".to_owned()),
-        (Some(dnssec_ok), Some(edns)) => {
-            let options: &[_] = edns.options().as_ref();
-            let right = edns.version() == 0
-                && edns.max_payload() == 1232
-                && edns.flags().dnssec_ok == dnssec_ok
-                && edns.flags().z == 0
-                && options.is_empty();
-            right
-                .then_some(())
-                .ok_or_else(|| format!("OPT says {edns:?}"))
-        }
-    }
-}
-
-fn check_sections(
-    plain: &form::Plain,
-    limit: usize,
-    octets: &[u8],
+fn check_edns(
+    asked: Option<Edns>,
     message: &Message,
     expected: &Expected,
+    (octets, limit, identifier): (&[u8], usize, &[u8]),
 ) -> Result<(), String> {
-    if octets.len() > limit {
-        return Err(format!("{} octets, the client takes {limit}", octets.len()));
+    let (asked, edns) = match (asked, &message.edns) {
+        (None, None) => return Ok(()),
+        (None, Some(_)) => return Err("OPT in the response to a query without".to_owned()),
+        (Some(_), None) => return Err("no OPT in the response to a query with it".to_owned()),
+        (Some(asked), Some(edns)) => (asked, edns),
+    };
+    let plain = edns.version() == 0
+        && edns.max_payload() == 1232
+        && edns.flags().dnssec_ok == asked.dnssec_ok
+        && edns.flags().z == 0;
+    if !plain {
+        return Err(format!("OPT says {edns:?}"));
     }
-    if message.metadata.truncation {
-        if message.all_sections().next().is_some() {
-            return Err("TC and records".to_owned());
+    let scope = if message.metadata.truncation {
+        0
+    } else {
+        expected.scope
+    };
+    let mut wanted: Vec<Vec<u8>> = asked
+        .subnet
+        .map(|subnet| echo(subnet, scope))
+        .into_iter()
+        .collect();
+    let mut seen = options(octets)?;
+    // The identifier is left out where it would not fit (an empty one says nothing).
+    if asked.nsid {
+        let at = seen.iter().position(|option| option[..2] == [0, 3]);
+        let given = at.map(|at| seen.remove(at));
+        let whole = [&[0, 3, 0, identifier.len() as u8], identifier].concat();
+        let fits = octets.len() + identifier.len() <= limit;
+        match given {
+            Some(option) if option == whole => {}
+            Some(option) if option.len() > 4 => return Err(format!("NSID {option:02x?}")),
+            _ if fits && message.metadata.truncation => {
+                return Err("no NSID, though it would fit".to_owned());
+            }
+            _ => {}
         }
-        return if uncompressed_len(plain, expected) > limit {
-            Ok(())
-        } else {
-            Err(format!("TC, though all would fit in {limit} octets"))
-        };
     }
-    compare("answer", &message.answers, &expected.answers)?;
-    compare("authority", &message.authorities, &expected.authorities)?;
-    // Additional addresses of an NS answer are left out where they do not fit; glue never is.
-    let left_out = message.additionals.is_empty()
-        && expected.authoritative
-        && octets.len() + 16 * expected.additionals.len() > limit;
-    if left_out {
-        return Ok(());
+    wanted.sort();
+    seen.sort();
+    if wanted == seen {
+        Ok(())
+    } else {
+        Err(format!("options are {seen:02x?}, should be {wanted:02x?}"))
     }
-    compare("additional", &message.additionals, &expected.additionals)
 }
 
-fn compare(section: &str, seen: &[Record], expected: &[Record]) -> Result<(), String> {
-    let text = |records: &[Record]| -> BTreeSet<String> {
-        records
-            .iter()
-            .map(|record| record.to_string().to_lowercase())
-            .collect()
+/// The option as it is to be returned: "FAMILY, SOURCE PREFIX-LENGTH, and ADDRESS […] MUST match"
+/// (RFC 7871 §7.2.1).
+fn echo(subnet: Subnet, scope: u8) -> Vec<u8> {
+    let net = subnet.net;
+    let (family, octets) = match net.addr() {
+        IpAddr::V4(address) => (1, address.octets().to_vec()),
+        IpAddr::V6(address) => (2, address.octets().to_vec()),
     };
-    let (seen_set, expected_set) = (text(seen), text(expected));
-    if seen.len() == expected.len() && seen_set == expected_set {
-        return Ok(());
+    let octets = &octets[..usize::from(net.prefix_len()).div_ceil(8)];
+    let len = 4 + octets.len() as u8;
+    let head = [0, 8, 0, len, 0, family, net.prefix_len(), scope];
+    [&head[..], octets].concat()
+}
+
+/// The options of the OPT record that ends a message, each whole.
+fn options(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    // Our OPT stands last: it is found from where its length leads to the end.
+    let starts = octets.windows(5).enumerate();
+    let opt = starts
+        .filter(|(_, start)| *start == [0, 0, 41, 0x04, 0xd0])
+        .find(|(at, _)| {
+            let len = octets.get(at + 9..at + 11);
+            len.is_some_and(|len| {
+                at + 11 + usize::from(u16::from_be_bytes([len[0], len[1]])) == octets.len()
+            })
+        });
+    let (at, _) = opt.ok_or("OPT does not stand last")?;
+    let mut rest = &octets[at + 11..];
+    let mut options = Vec::new();
+    while let Some((head, tail)) = rest.split_first_chunk::<4>() {
+        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
+        if len > tail.len() {
+            return Err("an option is longer than OPT".to_owned());
+        }
+        options.push(rest[..4 + len].to_vec());
+        rest = &tail[len..];
     }
-    Err(format!(
-        "{section} section\n  is        {seen_set:?}\n  should be {expected_set:?}"
-    ))
+    Ok(options)
 }
 
 /// Names of the response that end like the question's have its letters, as far as they go alike.
@@ -269,90 +316,4 @@ fn check_letters(query: &Query, message: &Message) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-fn uncompressed_len(plain: &form::Plain, expected: &Expected) -> usize {
-    let records = [
-        &expected.answers,
-        &expected.authorities,
-        &expected.additionals,
-    ];
-    let records = records.into_iter().flatten().map(|record| {
-        let rdata = match &record.data {
-            RData::A(_) => 4,
-            RData::AAAA(_) => 16,
-            RData::NS(rdata::NS(name)) | RData::CNAME(rdata::CNAME(name)) => wire_len(name),
-            RData::SOA(soa) => wire_len(&soa.mname) + wire_len(&soa.rname) + 20,
-            RData::HINFO(_) => 9,
-            other => unreachable!("no row has {other:?}"),
-        };
-        wire_len(&record.name) + 10 + rdata
-    });
-    let opt = if plain.dnssec_ok.is_some() { 11 } else { 0 };
-    12 + wire_len(plain.query.name()) + 4 + records.sum::<usize>() + opt
-}
-
-fn wire_len(name: &Name) -> usize {
-    name.iter().map(|label| 1 + label.len()).sum::<usize>() + 1
-}
-
-fn owner(name: &OwnerName) -> Name {
-    let mut name = name.to_hickory();
-    name.set_fqdn(true);
-    name
-}
-
-/// `labels` put before `name`.
-fn below(labels: &str, name: &Name) -> Name {
-    let mut full = Name::from_ascii(labels).expect("labels of ours");
-    full.set_fqdn(false);
-    full.append_domain(name)
-        .expect("a balanced name leaves room")
-}
-
-fn a(owner: &Name, ttl: u32, address: Ipv4Addr) -> Record {
-    Record::from_rdata(owner.clone(), ttl, RData::A(rdata::A(address)))
-}
-
-fn soa(owner_name: &Name, soa: &dglb_user::config::Soa, ttl: u32) -> Record {
-    let data = rdata::SOA::new(
-        owner(&soa.mname),
-        owner(&soa.rname),
-        soa.serial,
-        soa.refresh.cast_signed(),
-        soa.retry.cast_signed(),
-        soa.expire.cast_signed(),
-        soa.minimum,
-    );
-    Record::from_rdata(owner_name.clone(), ttl, RData::SOA(data))
-}
-
-/// RFC 8482 §4.2.
-fn hinfo(owner: &Name, ttl: u32) -> Record {
-    let data = rdata::HINFO::new("RFC8482".to_owned(), String::new());
-    Record::from_rdata(owner.clone(), ttl, RData::HINFO(data))
-}
-
-/// The characters of the label directly below `ancestor`, small, if `name` lies below.
-fn label_below(name: &Name, ancestor: &Name) -> Option<String> {
-    if !ancestor.zone_of(name) || name.num_labels() <= ancestor.num_labels() {
-        return None;
-    }
-    let label = name
-        .iter()
-        .nth(usize::from(name.num_labels() - ancestor.num_labels()) - 1)?;
-    String::from_utf8(label.to_ascii_lowercase()).ok()
-}
-
-/// "`lb` + 13 characters of lower-case base32hex".
-fn is_label_form(label: &str) -> bool {
-    label.len() == 15
-        && label.starts_with("lb")
-        && label[2..]
-            .chars()
-            .all(|c| c.is_ascii_digit() || ('a'..='v').contains(&c))
-}
-
-fn is_type(query: &Query, of: RecordType) -> bool {
-    query.query_type() == of
 }

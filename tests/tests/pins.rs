@@ -91,6 +91,7 @@ fn field_of(counter: Counter) -> String {
         dglb_common::counters::Kind::Answered => "",
         dglb_common::counters::Kind::Passed => "passed_",
         dglb_common::counters::Kind::Dropped => "dropped_",
+        dglb_common::counters::Kind::Noted => "noted_",
     };
     format!("{prefix}{}", counter.name().replace('-', "_"))
 }
@@ -185,11 +186,11 @@ fn interfaces_come_and_go_from_start_to_start() -> Result<()> {
     assert!(attached()?.is_some_and(|attached| attached.native));
     assert_eq!(interfaces(&rig.node)?, ["eth0 native", "other0.1 native"]);
 
-    // Deleted and made again under a running daemon: attached again by the next start.
+    // Deleted and made again between two runs of the daemon: attached again by the next start.
+    rig.daemon()?.stop()?;
     host.namespace()
         .ip(&format!("link delete other0.1\n{make}"))?;
     assert_eq!(attached()?, None);
-    rig.daemon()?.stop()?;
     rig.start()?;
     assert!(attached()?.is_some_and(|attached| attached.native));
 

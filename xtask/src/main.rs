@@ -6,7 +6,9 @@
 
 mod build;
 mod check;
+mod fuzz;
 mod launch;
+mod old_kernel;
 mod process;
 mod rights;
 mod setup;
@@ -45,6 +47,11 @@ enum Verb {
     },
     /// Build, then run all tests, those that need root too (through sudo)
     Test {
+        /// Instead, run those that hold the kernel program to its answers on the newest of Debian's
+        /// kernels of this version (6.1 is the oldest that DGLB is for), in an emulated machine.
+        /// Takes some minutes, and needs no rights once the emulator is installed. x86-64 only
+        #[arg(long, value_name = "VERSION")]
+        kernel: Option<old_kernel::Version>,
         /// Handed to the test programs: a filter on test names, `--nocapture`, …
         #[arg(last = true)]
         arguments: Vec<OsString>,
@@ -76,6 +83,15 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Build optimised, then send the same frames through the kernel program and through user space
+    Fuzz {
+        /// Build each fault of tests/planted into the kernel program, and tell which are caught
+        #[arg(long)]
+        planted: bool,
+        /// Handed to the program: `--frames N`, `--seed S`, …; `cargo xtask fuzz -- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// What CI runs: formatting, clippy and rustdoc with warnings as errors, then `test`
     Ci,
     /// Run a program with root's rights, if it is a test of a crate that needs them
@@ -84,6 +100,9 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Be the first process of the virtual machine of `test --kernel`
+    #[command(hide = true)]
+    TestGuest,
 }
 
 fn main() -> ExitCode {
@@ -108,15 +127,20 @@ fn run(verb: Verb) -> Result<()> {
             eprintln!("built: {}", dglb.display());
             Ok(())
         }
-        Verb::Test { arguments } => test::verb(&workspace, &arguments),
+        Verb::Test { kernel, arguments } => match kernel {
+            None => test::verb(&workspace, &arguments),
+            Some(version) => old_kernel::verb(&workspace, version, &arguments),
+        },
         Verb::Load { config, release } => {
             launch::load(&workspace, &config, Profile::from_flag(release))
         }
         Verb::Unload { config } => launch::unload(&workspace, &config),
         Verb::Demo { arguments } => launch::demo(&workspace, &arguments),
         Verb::Bench { arguments } => launch::bench(&workspace, &arguments),
+        Verb::Fuzz { planted, arguments } => fuzz::verb(&workspace, planted, &arguments),
         Verb::Ci => check::ci(&workspace),
         Verb::TestRunner { command } => test::runner(&command),
+        Verb::TestGuest => old_kernel::guest::run(),
     }
 }
 
@@ -149,6 +173,8 @@ mod tests {
             &["cargo xtask", "unload", "--config"],
             &["cargo xtask", "setup", "now"],
             &["cargo xtask", "test", "filter-without-dashes"],
+            &["cargo xtask", "test", "--kernel"],
+            &["cargo xtask", "test", "--kernel", "old"],
         ] {
             assert!(Arguments::try_parse_from(words).is_err(), "{words:?}");
         }

@@ -10,9 +10,10 @@ use crate::{
 /// Octets of an OPT record without options.
 pub const OPT_OCTETS: usize = 11;
 /// Octets of options that are looked at.
-const MAX_RDATA: usize = 511;
+pub(super) const MAX_RDATA: usize = 511;
 
 /// What the client said by OPT. Whole words, for the reason that [`super::Datagram`] gives.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edns {
     /// Nonzero: there was an OPT.
@@ -31,7 +32,8 @@ pub struct Edns {
 }
 
 impl Edns {
-    const ABSENT: Self = Self {
+    /// There was none.
+    pub const ABSENT: Self = Self {
         present: 0,
         dnssec_ok: 0,
         payload: PLAIN_PAYLOAD_SIZE as usize,

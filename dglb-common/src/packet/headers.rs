@@ -35,6 +35,7 @@ const MAX_MESSAGE: usize = 1024;
 /// Whole words only: the target feature that lets packet memory be read unaligned makes LLVM copy
 /// odd-sized structs by overlapping words, which the verifier refuses on the stack ("misaligned
 /// stack access", kernel 6.18).
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram {
     /// Who asks.

@@ -11,6 +11,7 @@ use crate::{
 pub const NAME: usize = 12;
 
 /// What was asked.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     /// Labels of the name, without the root.
@@ -18,10 +19,16 @@ pub struct Question {
     /// Offset of the root's octet from the name's first: 0 to 254.
     pub root: usize,
     /// QTYPE.
-    pub qtype: u16,
+    pub qtype: u64,
 }
 
 impl Question {
+    /// QTYPE.
+    #[inline(always)]
+    pub fn qtype(&self) -> u16 {
+        self.qtype as u16
+    }
+
     /// Octets of name, type and class: 5 to 259.
     #[inline(always)]
     pub fn octets(&self) -> usize {
@@ -70,7 +77,7 @@ pub fn question(message: &Frame<'_>, scratch: &mut Scratch) -> Result<Question, 
     Ok(Question {
         labels,
         root,
-        qtype: u16::from_be_bytes([fixed[0], fixed[1]]),
+        qtype: u64::from(u16::from_be_bytes([fixed[0], fixed[1]])),
     })
 }
 

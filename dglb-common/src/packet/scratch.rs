@@ -1,13 +1,33 @@
 //! A frame's work in memory that the verifier knows less of than of the stack.
 
-use crate::name::MAX_LABELS;
+use super::{Datagram, Edns, Question};
+use crate::{
+    client::Client,
+    name::{MAX_LABELS, NameHash},
+};
 
-/// Working memory for one frame at a time, one for each CPU.
+/// Working memory for one frame at a time, one for each CPU; it goes from stage to stage.
 #[repr(C)]
 pub struct Scratch {
+    /// What the headers said.
+    pub datagram: Datagram,
+    /// What was asked.
+    pub question: Question,
+    /// What OPT said.
+    pub edns: Edns,
+    /// When the daemon last said that it lives.
+    pub heartbeat: u64,
+    /// The answer that was found: an [`AnswerRef`](crate::layout::AnswerRef).
+    pub answer: u64,
+    /// Octets of the question's name in front of the base of that answer.
+    pub prefix: u64,
+    /// Client Subnet's scope, bits.
+    pub scope: u64,
     /// Where each label of the name begins, counted from the name's first octet: entry n is for the n-th
     /// label from the left.
     pub starts: [u8; MAX_LABELS + 1],
+    /// The hash of the name's last words: entry n is after n words.
+    hashes: [NameHash; 32],
     /// Client Subnet as it is answered: code, length, family, source, scope, address; zero behind.
     pub subnet: [u64; 3],
     /// Frames seen on this CPU, to look at the clock now and then.
@@ -22,13 +42,63 @@ pub struct Scratch {
 impl Scratch {
     /// With nothing in it.
     pub const EMPTY: Self = Self {
+        datagram: Datagram {
+            client: Client { word: 0, is_v6: 0 },
+            ip: 0,
+            to_dns: 0,
+            message: 0,
+            port: 0,
+        },
+        question: Question {
+            labels: 0,
+            root: 0,
+            qtype: 0,
+        },
+        edns: Edns::ABSENT,
+        heartbeat: 0,
+        answer: 0,
+        prefix: 0,
+        scope: 0,
         starts: [0; MAX_LABELS + 1],
+        hashes: [NameHash { a: 0, b: 0 }; 32],
         subnet: [0; 3],
         frames: 0,
         stale: 0,
         limited: 0,
         forgotten: 0,
     };
+
+    /// What the headers said, with limits that the verifier can see.
+    #[inline(always)]
+    pub fn datagram(&self) -> Datagram {
+        let to_dns = self.datagram.to_dns & 0x3f;
+        Datagram {
+            ip: self.datagram.ip & 0x1f,
+            to_dns,
+            message: self.datagram.message & 0x7ff,
+            ..self.datagram
+        }
+    }
+
+    /// What was asked, with limits that the verifier can see.
+    #[inline(always)]
+    pub fn question(&self) -> Question {
+        Question {
+            labels: self.question.labels & MAX_LABELS,
+            root: self.question.root & 0xff,
+            qtype: self.question.qtype,
+        }
+    }
+
+    /// What OPT said, with limits that the verifier can see.
+    #[inline(always)]
+    pub fn edns(&self) -> Edns {
+        Edns {
+            subnet: self.edns.subnet & 0x1f,
+            payload: self.edns.payload & 0x7ff,
+            ..self.edns
+        }
+    }
 
     /// The same number, of which the verifier knows no more than that it is below 2^8.
     ///
@@ -39,6 +109,17 @@ impl Scratch {
         let place = (&raw mut self.forgotten).cast::<u8>();
         // SAFETY: a field of ours.
         unsafe { place.write_volatile(number as u8) };
+        // SAFETY: as above.
+        usize::from(unsafe { place.read_volatile() })
+    }
+
+    /// The same number, below 2^16; else as [`Self::forget`]. For the bound of a loop, the number itself is
+    /// used behind it: each turn at which the loop can end says something about the bound.
+    #[inline(always)]
+    pub fn forget_long(&mut self, number: usize) -> usize {
+        let place = (&raw mut self.forgotten).cast::<u16>();
+        // SAFETY: a field of ours.
+        unsafe { place.write_volatile(number as u16) };
         // SAFETY: as above.
         usize::from(unsafe { place.read_volatile() })
     }
@@ -61,6 +142,18 @@ impl Scratch {
         let place = unsafe { address.add(index & 15) };
         // SAFETY: as above.
         unsafe { place.read() }
+    }
+
+    /// Puts down the hash after `words` words, 0 to 31.
+    #[inline(always)]
+    pub fn set_hash(&mut self, words: usize, hash: NameHash) {
+        self.hashes[words & 31] = hash;
+    }
+
+    /// The hash after `words` words.
+    #[inline(always)]
+    pub fn hash(&self, words: usize) -> NameHash {
+        self.hashes[words & 31]
     }
 
     /// Start of a label; `label` is below the number of labels.

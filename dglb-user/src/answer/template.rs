@@ -7,13 +7,13 @@ use dglb_common::layout::{Answer, RECORDS_BASE};
 /// as much, pointers to a name among the records by as much as these have moved.
 pub(super) fn records(answer: &Answer, octets_before: usize, start: usize) -> Vec<u8> {
     let mut records = answer.octets[..usize::from(answer.len)].to_vec();
-    let base = usize::from(answer.base_pointers);
-    let all = base + usize::from(answer.record_pointers);
+    let to_records = usize::from(answer.record_pointers);
+    let all = to_records + usize::from(answer.base_pointers);
     for (index, &at) in answer.pointers.iter().take(all).enumerate() {
-        let moved_by = if index < base {
-            octets_before
-        } else {
+        let moved_by = if index < to_records {
             start - usize::from(RECORDS_BASE)
+        } else {
+            octets_before
         };
         let at = usize::from(at);
         let pointer = u16::from_be_bytes([records[at], records[at + 1]]);
@@ -75,14 +75,14 @@ mod tests {
     fn pointers_move_and_nothing_else() {
         let answer = referral(60);
         let moved = records(&answer, 5, 12 + 30);
-        let base = usize::from(answer.base_pointers);
+        let to_records = usize::from(answer.record_pointers);
         for (index, (ready, moved)) in answer.octets.iter().zip(&moved).enumerate() {
-            let pointer = answer.pointers[..base + usize::from(answer.record_pointers)]
+            let pointer = answer.pointers[..to_records + usize::from(answer.base_pointers)]
                 .iter()
                 .position(|&pointer| usize::from(pointer) + 1 == index);
             let by = match pointer {
-                Some(pointer) if pointer < base => 5,
-                Some(_) => 30,
+                Some(pointer) if pointer < to_records => 30,
+                Some(_) => 5,
                 None => 0,
             };
             assert_eq!(*moved, ready + by, "octet {index}");

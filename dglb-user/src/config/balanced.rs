@@ -10,9 +10,13 @@ use super::{
     names,
     reader::Table,
     report::{At, Found, Report},
+    table_sizes,
     value::Value,
 };
-use crate::name::OwnerName;
+use crate::{
+    capacity::{MAX_NAMES, TableFull},
+    name::OwnerName,
+};
 
 /// Reads `name`.
 pub(super) fn name(table: &mut Table<'_>) -> Option<Found<OwnerName>> {
@@ -81,6 +85,10 @@ pub(super) fn check(report: &Report<'_>, names: &[&Found<OwnerName>]) {
         );
     }
     check_label_counts(report, names);
+    let places = names.iter().map(|name| &name.at);
+    table_sizes::refuse_overflow(report, places, MAX_NAMES, |needed| TableFull::Names {
+        needed,
+    });
 }
 
 fn check_label_counts(report: &Report<'_>, names: &[&Found<OwnerName>]) {

@@ -1,6 +1,10 @@
 //! Reads what only a DNS-B has: `[map]` with a listener, `[[dns_lb]]`, `[[zone]]`, `[[service]]`.
 
-use std::{collections::HashMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
@@ -12,10 +16,13 @@ use super::{
     names,
     reader::Table,
     report::{Found, Report},
-    soa,
+    soa, table_sizes,
     zone::{self, ReadZone, Zones},
 };
-use crate::name::OwnerName;
+use crate::{
+    capacity::{self, MAX_ANSWERS, TableFull},
+    name::OwnerName,
+};
 
 /// Keys of a DNS-LB, and what to do with them here.
 pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
@@ -35,6 +42,7 @@ struct Map {
 /// Reads the tables of a DNS-B. `node` is `None` when it could not be read.
 pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node>) -> Option<DnsB> {
     let map = read_map(root);
+    let max_resolvers = table_sizes::read(root);
     let before = report.count();
     let dns_lbs = dns_lb_nodes::read(root, report, Backups::Named);
     let dns_lbs_complete = report.count() == before;
@@ -54,6 +62,7 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node
     if zones_complete {
         zone::check(report, &zones, &Balanced::new(names));
     }
+    check_answers(report, &services, dns_lbs.len());
     let services = place_services(report, services, &zones, zones_complete);
     if let Some(node) = node {
         check_addresses(report, node, &dns_lbs, map.as_ref());
@@ -68,6 +77,7 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node
         prefixes,
         zones: zones.into_iter().map(Into::into).collect(),
         services,
+        max_resolvers,
     })
 }
 
@@ -132,6 +142,22 @@ fn read_service(mut table: Table<'_>) -> Option<ReadService> {
         form: form?,
         referral_ttl,
     })
+}
+
+/// Each pair of form and TTL needs answers of its own for each DNS-LB.
+fn check_answers(report: &Report<'_>, services: &[ReadService], dns_lbs: usize) {
+    let mut groups = HashSet::new();
+    let mut first_too_many = None;
+    for service in services {
+        groups.insert((service.form.value == Form::Cname, service.referral_ttl));
+        if capacity::answers(groups.len(), dns_lbs) > MAX_ANSWERS {
+            first_too_many = first_too_many.or(Some(&service.name.at));
+        }
+    }
+    if let Some(at) = first_too_many {
+        let needed = capacity::answers(groups.len(), dns_lbs);
+        table_sizes::refuse(report, at, TableFull::Answers { needed });
+    }
 }
 
 /// Reads `[[prefix]]`: the operator's own mapping.

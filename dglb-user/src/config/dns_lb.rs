@@ -20,10 +20,15 @@ use crate::{label::Label, name::OwnerName};
 const MAX_RESOLVERS: usize = 4096;
 
 /// Keys of a DNS-B, and what to do with them here.
-pub(super) const ELSEWHERE: [(&str, &str); 2] = [
+pub(super) const ELSEWHERE: [(&str, &str); 3] = [
     (
         "zone",
         "remove it: zones are delegated to the DNS-Bs; only role \"dns-b\" has them",
+    ),
+    (
+        "tables",
+        "remove it: only role \"dns-b\" has a table of resolvers; the others are as large as the file \
+         needs",
     ),
     (
         "prefix",

@@ -2,16 +2,18 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
-use dglb_common::layout::MAX_VANTAGES;
-
 use super::{
     DnsLbNode, Node,
     error::ErrorKind,
     names,
     reader::Table,
     report::{At, Found, Report},
+    table_sizes,
 };
-use crate::label::Label;
+use crate::{
+    capacity::{MAX_DNS_LBS, TableFull},
+    label::Label,
+};
 
 /// Whether the entries may name a backup.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,14 +68,6 @@ pub(super) fn read(
     if report.count() == before {
         find_backups(report, &mut nodes, &wanted);
     }
-    if let Some(too_many) = nodes.get(MAX_VANTAGES - 1) {
-        report.add(
-            &too_many.at,
-            ErrorKind::OutOfRange,
-            format!("a node knows at most {} DNS-LBs", MAX_VANTAGES - 1),
-            "divide them among several nodes",
-        );
-    }
     report.refuse_duplicates(
         nodes.iter().map(|node| (&node.at, &node.value.name)),
         |name| format!("the dns_lb \"{name}\""),
@@ -87,6 +81,10 @@ pub(super) fn read(
         |address| format!("the dns_lb address {address}"),
     );
     refuse_label_collisions(report, &nodes);
+    let places = nodes.iter().map(|node| &node.at);
+    table_sizes::refuse_overflow(report, places, MAX_DNS_LBS, |needed| TableFull::Vantages {
+        needed,
+    });
     nodes
 }
 

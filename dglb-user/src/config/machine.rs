@@ -1,16 +1,22 @@
 //! What of a configuration depends on the machine: interfaces, addresses, rights, kernel.
 //!
 //! `dglb check` and `dglb run` both ask [`check_machine`] after [`Config::load`]. What is asked of
-//! the kernel stands in `facts`, what is wrong for a node in `judge`; so every judgement is
+//! the kernel stands in `facts`, what is wrong for a node in `judge` and, of interfaces, in `interfaces`; so every judgement is
 //! tested without a machine of that kind.
 
 mod error;
 mod facts;
+mod interfaces;
+pub(crate) mod needs;
+mod warning;
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-pub use self::error::{MachineError, Transport};
 use self::facts::{Bpffs, Facts};
+pub use self::{
+    error::{MachineError, Transport},
+    warning::MachineWarning,
+};
 use super::{Config, Datapath, Role};
 
 /// The oldest kernel that the XDP program is made for.
@@ -29,12 +35,29 @@ pub enum PortCheck {
     Skip,
 }
 
-/// Everything on this machine that keeps `config` from running here. Binds nothing for longer than
-/// the call, and changes nothing.
-pub fn check_machine(config: &Config, ports: PortCheck) -> Vec<MachineError> {
-    let facts = match Facts::gather(&config.node.bpffs) {
+/// What was found on the machine.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// What keeps the node from running.
+    pub errors: Vec<MachineError>,
+    /// What makes it slow or deaf.
+    pub warnings: Vec<MachineWarning>,
+    /// By configured interface: whether its driver has XDP of its own. Absent where the kernel does not
+    /// say (before 6.3).
+    pub native: BTreeMap<String, bool>,
+}
+
+/// Everything on this machine that `config` does not fit to. Binds nothing for longer than the call,
+/// and changes nothing.
+pub fn check_machine(config: &Config, ports: PortCheck) -> Findings {
+    let facts = match Facts::gather(&config.node) {
         Ok(facts) => facts,
-        Err(error) => return vec![error],
+        Err(error) => {
+            return Findings {
+                errors: vec![error],
+                ..Findings::default()
+            };
+        }
     };
     let mut errors = judge(config, &facts);
     if ports == PortCheck::Bind {
@@ -49,7 +72,15 @@ pub fn check_machine(config: &Config, ports: PortCheck) -> Vec<MachineError> {
                 .map(|source| MachineError::of_bind(key, address, transport, &source))
         }));
     }
-    errors
+    let warnings = match config.node.datapath {
+        Datapath::Xdp => interfaces::judge(config, &facts),
+        Datapath::Userspace => Vec::new(),
+    };
+    Findings {
+        errors,
+        warnings,
+        native: facts.native,
+    }
 }
 
 /// What is wrong on a machine with these `facts`.
@@ -76,11 +107,11 @@ fn judge(config: &Config, facts: &Facts) -> Vec<MachineError> {
 
 fn check_interfaces(config: &Config, facts: &Facts, errors: &mut Vec<MachineError>) {
     for (index, name) in config.node.interfaces.iter().enumerate() {
-        if !facts.interfaces.contains(name) {
+        if facts.interface(name).is_none() {
             errors.push(MachineError::NoInterface {
                 key: format!("node.interfaces[{index}]"),
                 name: name.clone(),
-                existing: facts.interfaces.join(", "),
+                existing: facts.names().join(", "),
             });
         }
     }
@@ -108,13 +139,26 @@ fn check_addresses(config: &Config, facts: &Facts, errors: &mut Vec<MachineError
 }
 
 fn check_kernel(facts: &Facts, errors: &mut Vec<MachineError>) {
-    if facts::version_of(&facts.release).is_some_and(|version| version < MIN_KERNEL) {
-        errors.push(MachineError::Kernel {
-            release: facts.release.clone(),
-            major: MIN_KERNEL.0,
-            minor: MIN_KERNEL.1,
-        });
-    }
+    let Some(version) = facts::version_of(&facts.release).filter(|version| *version < MIN_KERNEL)
+    else {
+        return;
+    };
+    let (release, (major, minor)) = (facts.release.clone(), MIN_KERNEL);
+    let missing = needs::told(needs::newer_than(version));
+    errors.push(if missing.is_empty() {
+        MachineError::Kernel {
+            release,
+            major,
+            minor,
+        }
+    } else {
+        MachineError::KernelLacks {
+            release,
+            major,
+            minor,
+            missing,
+        }
+    });
 }
 
 fn check_bpffs(config: &Config, facts: &Facts, errors: &mut Vec<MachineError>) {

@@ -20,6 +20,7 @@ mod report;
 mod site;
 mod soa;
 mod syntax;
+mod table_sizes;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -144,6 +145,8 @@ pub struct DnsB {
     pub zones: Vec<Zone>,
     /// The balanced names in them.
     pub services: Vec<BService>,
+    /// Resolvers that the table of them has room for.
+    pub max_resolvers: u32,
 }
 
 /// A DNS-LB as others see it.

@@ -5,26 +5,31 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use aya::programs::{
-    ProgramError, XdpMode,
+    ProgramError, Xdp, XdpMode,
     links::{FdLink, PinnedLink},
     loaded_links,
     xdp::XdpLink,
 };
 
-use super::{Kernel, KernelError, pins::Pins, shown};
+use super::{
+    Kernel, KernelError,
+    links::{self, Links, link_pin},
+    obstacle::Obstacle,
+    pins::Pins,
+    shown,
+};
+use crate::interfaces;
 
 /// How long the kernel may take to detach.
 const DETACHED: Duration = Duration::from_secs(10);
-
-/// Prefix of a link's pin; mode and interface follow.
-const LINK: &str = "link_";
 
 /// How the program runs at an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +68,7 @@ pub fn attach(
     interfaces: &[String],
 ) -> Result<BTreeMap<String, Mode>, KernelError> {
     pins.prepare()?;
+    links::settle(pins)?;
     let attached = pins
         .pin_next(kernel)
         .and_then(|()| attach_all(kernel, pins, interfaces));
@@ -84,7 +90,7 @@ fn attach_all(
     pins: &Pins,
     interfaces: &[String],
 ) -> Result<BTreeMap<String, Mode>, KernelError> {
-    let served = links(pins);
+    let served = Links::read(pins).here;
     let (served, new): (Vec<_>, Vec<_>) = interfaces
         .iter()
         .partition(|interface| served.contains_key(*interface));
@@ -110,9 +116,23 @@ fn attach_all(
 
 /// The interfaces that have a pinned link, and how the program runs there.
 pub fn attached(pins: &Pins) -> BTreeMap<String, Mode> {
-    links(pins)
+    Links::read(pins)
+        .here
         .into_iter()
         .map(|(interface, (mode, _))| (interface, mode))
+        .collect()
+}
+
+/// The interfaces among `wanted` that a start would find taken, and the reason with the remedy. Those
+/// where the node is attached itself are not; nothing is said where these rights are too few to know.
+pub fn taken(pins: &Pins, wanted: &[String]) -> Vec<(String, String)> {
+    let (Ok(_), Ok(all)) = (pins.directory().try_exists(), interfaces::list()) else {
+        return Vec::new();
+    };
+    let own = Links::read(pins).here;
+    let others = wanted.iter().filter(|name| !own.contains_key(*name));
+    others
+        .filter_map(|name| Some((name.clone(), Obstacle::among(&all, name)?.to_string())))
         .collect()
 }
 
@@ -122,9 +142,9 @@ pub fn attached(pins: &Pins) -> BTreeMap<String, Mode> {
 /// # Errors
 /// [`KernelError::Pins`]; [`KernelError::Attach`] when something else holds a link.
 pub fn detach_all(pins: &Pins) -> Result<bool, KernelError> {
-    let links: BTreeMap<String, Option<u32>> = links(pins)
-        .into_iter()
-        .map(|(interface, (_, pin))| (interface, link_id(&pin)))
+    let links: Vec<(String, Option<u32>)> = Links::read(pins)
+        .into_pins()
+        .map(|(interface, pin)| (interface, link_id(&pin)))
         .collect();
     let removed = pins.remove()?;
     let deadline = Instant::now() + DETACHED;
@@ -161,19 +181,33 @@ struct Attached {
     new: Option<PathBuf>,
 }
 
+/// Puts the program that serves at the other interfaces under one that came (again) while the node
+/// runs.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_again(
+    kernel: &mut Kernel,
+    pins: &Pins,
+    interface: &str,
+) -> Result<Mode, KernelError> {
+    links::settle(pins)?;
+    attach_one(kernel, pins, interface).map(|attached| attached.mode)
+}
+
 fn attach_one(kernel: &mut Kernel, pins: &Pins, interface: &str) -> Result<Attached, KernelError> {
-    if let Some((mode, pin)) = links(pins).remove(interface) {
+    if let Some((mode, pin)) = Links::read(pins).here.remove(interface) {
         match replace(kernel, &pin) {
-            Ok(()) => return Ok(Attached { mode, new: None }),
+            Ok(()) => {
+                say_if_native_is_possible(interface, mode);
+                return Ok(Attached { mode, new: None });
+            }
             // All else leaves the program that serves where it is.
             Err(error) if !is_void(&error) => return Err(error),
             Err(error) => {
-                // The interface was removed and made anew: its old link holds on to nothing.
+                // The interface was removed and made anew at this moment.
                 tracing::info!(interface, %error, "the earlier link is void, a new one is made");
-                fs::remove_file(&pin).map_err(|source| KernelError::Pins {
-                    path: shown(&pin),
-                    source,
-                })?;
+                links::remove(&pin)?;
             }
         }
     }
@@ -183,7 +217,8 @@ fn attach_one(kernel: &mut Kernel, pins: &Pins, interface: &str) -> Result<Attac
             tracing::warn!(
                 interface,
                 reason,
-                "the driver can't run XDP in this state: generic mode, which is slower"
+                "the driver can't run XDP in this state: generic mode, which is slower (`dglb check` \
+                 may say what to do)"
             );
             attach_new(kernel, pins, interface, Mode::Generic)
         }
@@ -193,6 +228,18 @@ fn attach_one(kernel: &mut Kernel, pins: &Pins, interface: &str) -> Result<Attac
         interface: interface.to_owned(),
         reason: error.to_string(),
     })
+}
+
+/// A replaced program runs in the mode of the one before; the reason for that mode may be over.
+fn say_if_native_is_possible(interface: &str, mode: Mode) {
+    let index = interfaces::index_of(interface);
+    if mode == Mode::Generic && index.and_then(interfaces::has_native_xdp) == Some(true) {
+        tracing::warn!(
+            interface,
+            "still in generic mode from an earlier start, though the driver has XDP of its own; to try \
+             native mode: `dglb unload`, then start again"
+        );
+    }
 }
 
 /// Whether a link's interface is gone: `bpf_xdp_link_update` says ENOLINK (net/core/dev.c, kernel 5.9).
@@ -221,11 +268,8 @@ fn replace(kernel: &mut Kernel, pin: &Path) -> Result<(), KernelError> {
 enum AttachError {
     #[error("no such interface (`ip link` lists them)")]
     NoInterface,
-    #[error(
-        "another XDP program is attached (`ip link show` names it; `ip link set dev … xdp off` or \
-         `bpftool link` removes it)"
-    )]
-    Busy,
+    #[error("{0}")]
+    Busy(Obstacle),
     #[error("the driver can't run XDP: {0}")]
     Unsupported(String),
     #[error("no rights: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
@@ -242,9 +286,10 @@ fn attach_new(
 ) -> Result<Attached, AttachError> {
     let other = |error: &dyn std::fmt::Display| AttachError::Other(error.to_string());
     let program = kernel.program().map_err(|error| other(&error))?;
-    let id = program
-        .attach(interface, mode.xdp_mode())
-        .map_err(attach_error)?;
+    let id = match program.attach(interface, mode.xdp_mode()) {
+        Ok(id) => id,
+        Err(error) => return Err(attach_error(program, interface, mode, error)),
+    };
     let link = program.take_link(id).map_err(|error| other(&error))?;
     let link = FdLink::try_from(link).map_err(|_| {
         AttachError::Other("the kernel made no link (kernel 5.9 and later do)".to_owned())
@@ -257,16 +302,21 @@ fn attach_new(
     })
 }
 
-fn attach_error(error: ProgramError) -> AttachError {
+fn attach_error(program: &Xdp, interface: &str, mode: Mode, error: ProgramError) -> AttachError {
     match error {
         ProgramError::UnknownInterface { .. } => AttachError::NoInterface,
         ProgramError::SyscallError(error) => match error.io_error.raw_os_error() {
             // EBUSY, EEXIST: the kernel's words for a program in the way, in this mode or another.
-            Some(16 | 17) => AttachError::Busy,
+            Some(16 | 17) => AttachError::Busy(Obstacle::at(interface)),
             Some(1 | 13) => AttachError::NoRights,
             // EOPNOTSUPP; ERANGE and EINVAL: a driver that has XDP but not at this MTU or with
             // these queues or offloads.
-            Some(95 | 34 | 22) => AttachError::Unsupported(error.io_error.to_string()),
+            Some(95 | 34 | 22) => {
+                let words = (mode == Mode::Native)
+                    .then(|| words_of_driver(program, interface))
+                    .flatten();
+                AttachError::Unsupported(words.unwrap_or_else(|| error.io_error.to_string()))
+            }
             _ => AttachError::Other(error.io_error.to_string()),
         },
         // aya falls back to netlink where the link was refused with EINVAL.
@@ -275,46 +325,19 @@ fn attach_error(error: ProgramError) -> AttachError {
     }
 }
 
+/// Why the driver refuses, in its own words.
+fn words_of_driver(program: &Xdp, interface: &str) -> Option<String> {
+    let descriptor = program.fd().ok()?;
+    interfaces::why_refused(interfaces::index_of(interface)?, descriptor.as_fd())
+}
+
 /// Takes the program from interfaces that are no longer configured.
 fn detach_others(pins: &Pins, interfaces: &[String]) -> Result<(), KernelError> {
-    for (interface, (_, pin)) in links(pins) {
+    for (interface, (_, pin)) in Links::read(pins).here {
         if !interfaces.contains(&interface) {
             tracing::info!(interface, "no longer configured: detached");
-            fs::remove_file(&pin).map_err(|source| KernelError::Pins {
-                path: shown(&pin),
-                source,
-            })?;
+            links::remove(&pin)?;
         }
     }
     Ok(())
-}
-
-/// `link_<mode>_<interface>`; a BPF file system takes no dots, interfaces take no colons.
-fn link_pin(pins: &Pins, interface: &str, mode: Mode) -> PathBuf {
-    let interface = interface.replace('.', ":");
-    pins.map(&format!("{LINK}{}_{interface}", mode.name()))
-}
-
-fn links(pins: &Pins) -> BTreeMap<String, (Mode, PathBuf)> {
-    let entries: io::Result<Vec<_>> = fs::read_dir(pins.directory()).and_then(|entries| {
-        entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect()
-    });
-    let mut links = BTreeMap::new();
-    for path in entries.unwrap_or_default() {
-        let name = path.file_name().and_then(|name| name.to_str());
-        let Some(rest) = name.and_then(|name| name.strip_prefix(LINK)) else {
-            continue;
-        };
-        for mode in [Mode::Native, Mode::Generic] {
-            let interface = rest
-                .strip_prefix(mode.name())
-                .and_then(|rest| rest.strip_prefix('_'));
-            if let Some(interface) = interface {
-                links.insert(interface.replace(':', "."), (mode, path.clone()));
-            }
-        }
-    }
-    links
 }

@@ -1,13 +1,17 @@
 //! Makes the maps, fills them, and has the program verified.
 
-use aya::{EbpfLoader, programs::Xdp};
+use aya::{
+    EbpfLoader,
+    maps::ProgramArray,
+    programs::{ProgramError, Xdp},
+};
 use aya_log::EbpfLogger;
-use dglb_common::layout::CHUNKS;
+use dglb_common::{layout::CHUNKS, stage};
 
 use super::{
-    KEPT, Kernel, KernelError, PROGRAM, fill,
+    KEPT, Kernel, KernelError, PROGRAM, feature, fill,
     index::{self, ClientMaps},
-    maps::{array, set},
+    maps::{array, set, typed},
     name_index::NameIndex,
     pins::Pins,
 };
@@ -22,8 +26,20 @@ impl Kernel {
     /// # Errors
     /// [`KernelError`]; nothing is in service then, and nothing that served before is changed.
     pub fn load(tables: &Tables, pins: Option<&Pins>) -> Result<Self, KernelError> {
-        let mut kernel = Self::with_maps(tables, pins)?;
-        kernel.program()?.load()?;
+        Self::load_object(kernel_object::object()?, tables, pins)
+    }
+
+    /// As [`Kernel::load`], another build of the program: an ELF object.
+    ///
+    /// # Errors
+    /// As [`Kernel::load`].
+    pub fn load_object(
+        object: &[u8],
+        tables: &Tables,
+        pins: Option<&Pins>,
+    ) -> Result<Self, KernelError> {
+        let mut kernel = Self::with_maps(object, tables, pins)?;
+        kernel.load_programs()?;
         if log_level() > 0 {
             kernel.log = Some(EbpfLogger::init(&mut kernel.ebpf)?);
         }
@@ -36,9 +52,32 @@ impl Kernel {
         Ok(kernel)
     }
 
+    /// Has each stage verified, and the later ones put where the earlier ones find them.
+    fn load_programs(&mut self) -> Result<(), KernelError> {
+        let accept = |program: &mut Xdp| {
+            let accepted = program.load();
+            accepted.map_err(|error| feature::explain(error.into()))
+        };
+        for (index, name) in (0_u32..).zip(stage::PROGRAMS) {
+            let program = self.program_named(name)?;
+            accept(program)?;
+            let program = program.fd()?.try_clone().map_err(ProgramError::from)?;
+            let mut stages: ProgramArray<_> = typed(&mut self.ebpf, "stages")?;
+            let wrong = |source| KernelError::Table {
+                table: "stages",
+                source,
+            };
+            stages.set(index, &program, 0).map_err(wrong)?;
+        }
+        accept(self.program()?)
+    }
+
     /// The maps, filled, with a program that is not yet the kernel's.
-    pub(super) fn with_maps(tables: &Tables, pins: Option<&Pins>) -> Result<Self, KernelError> {
-        let object = kernel_object::object()?;
+    pub(super) fn with_maps(
+        object: &[u8],
+        tables: &Tables,
+        pins: Option<&Pins>,
+    ) -> Result<Self, KernelError> {
         let names = NameIndex::build(&tables.names);
         let log_level = log_level();
         let mut loader = EbpfLoader::new();
@@ -53,7 +92,9 @@ impl Kernel {
         for (name, path) in &kept {
             loader.map_pin_path(name, path.as_path());
         }
-        let mut ebpf = loader.load(object)?;
+        let mut ebpf = loader
+            .load(object)
+            .map_err(|error| feature::explain(error.into()))?;
         let pages = fill::fill(&mut ebpf, tables, &names)?;
         let clients = ClientMaps::fill(&mut ebpf, tables)?;
         Ok(Self {
@@ -64,15 +105,19 @@ impl Kernel {
         })
     }
 
-    /// The program.
+    /// The program that is attached: the first stage.
     ///
     /// # Errors
     /// [`KernelError::Missing`]: never with an object that was loaded.
     pub fn program(&mut self) -> Result<&mut Xdp, KernelError> {
+        self.program_named(PROGRAM)
+    }
+
+    fn program_named(&mut self, name: &'static str) -> Result<&mut Xdp, KernelError> {
         let program = self
             .ebpf
-            .program_mut(PROGRAM)
-            .ok_or(KernelError::Missing(PROGRAM))?;
+            .program_mut(name)
+            .ok_or(KernelError::Missing(name))?;
         Ok(program.try_into()?)
     }
 }

@@ -10,11 +10,14 @@
 pub mod attach;
 mod batch;
 mod change;
+mod feature;
 mod fill;
 mod index;
+mod links;
 mod load;
 mod maps;
 mod name_index;
+mod obstacle;
 pub mod pins;
 mod places;
 pub mod read;
@@ -40,7 +43,8 @@ pub const PROGRAM: &str = "dglb";
 const KEPT: [&str; 5] = ["secret", "heartbeat", "counters", "limits", "user_counters"];
 
 /// Maps that are made anew at each start and pinned for people and for the next start.
-const FRESH: [&str; 15] = [
+const FRESH: [&str; 16] = [
+    "stages",
     "settings",
     "names",
     "displacements",
@@ -73,6 +77,19 @@ pub enum KernelError {
     /// The program was not accepted.
     #[error("the program was not accepted: {0}")]
     Program(#[from] ProgramError),
+    /// The kernel lacks something that the program needs.
+    #[error(
+        "the kernel (Linux {release}) lacks what the XDP program needs: {missing}; boot a kernel that \
+         has it, or write datapath = \"userspace\" ({source})"
+    )]
+    Lacking {
+        /// What `uname -r` prints.
+        release: String,
+        /// What, and the versions that have it.
+        missing: String,
+        /// What the kernel said.
+        source: Box<KernelError>,
+    },
     /// A table could not be filled.
     #[error("table \"{table}\": {source}")]
     Table {

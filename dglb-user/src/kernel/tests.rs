@@ -35,7 +35,10 @@ fn load(tables: &Tables) -> Option<Kernel> {
     let skipped = if !rustix::process::geteuid().is_root() {
         "not root"
     } else {
-        match Kernel::with_maps(tables, None) {
+        match kernel_object::object()
+            .map_err(KernelError::from)
+            .and_then(|object| Kernel::with_maps(object, tables, None))
+        {
             Ok(kernel) => return Some(kernel),
             Err(KernelError::NotBuilt(_)) => "the kernel program is not built",
             Err(error) => panic!("{error}"),

@@ -171,6 +171,7 @@ mod tests {
             prefixes: Vec::new(),
             zones: Vec::new(),
             services: Vec::new(),
+            max_resolvers: 1,
         }
     }
 

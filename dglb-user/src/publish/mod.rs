@@ -33,6 +33,7 @@ pub use self::{
     slots::{NoRoom, Slots},
 };
 use crate::{
+    capacity::TableFull,
     config::{Config, DnsB, Role},
     control::{Event, Rejection},
     tables::{Change, Tables, resolver_key},
@@ -271,7 +272,11 @@ impl Publisher {
             (tables.resolvers.len() + new.count() > room).then_some(room)
         };
         if let Some(room) = room {
-            return Err(Rejection::Full(room));
+            let full = TableFull::Resolvers {
+                size: room,
+                needed: None,
+            };
+            return Err(full.into());
         }
         let changes: Vec<Change> = entries
             .into_iter()

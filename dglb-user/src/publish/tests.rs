@@ -4,10 +4,11 @@ use std::cell::Cell;
 
 use dglb_common::{
     client::Client,
-    layout::{KIND_A, KIND_AAAA, MAX_RESOLVERS, ranking_place},
+    layout::{KIND_A, KIND_AAAA, ranking_place},
 };
 
 use super::*;
+use crate::capacity::{DEFAULT_RESOLVERS, TableFull};
 
 const DNS_B: &str = include_str!("../../../docs/examples/dns-b.toml");
 const DNS_LB: &str = include_str!("../../../docs/examples/dns-lb.toml");
@@ -104,11 +105,17 @@ fn a_full_table_takes_what_it_knows_and_nothing_new() {
         Ok(())
     );
     let refused = publisher.announce("lb1.isp1.example", LB1, &[RESOLVER, other]);
-    assert_eq!(refused, Err(Rejection::Full(1)));
+    assert_eq!(
+        refused,
+        Err(Rejection::Full(TableFull::Resolvers {
+            size: 1,
+            needed: None
+        }))
+    );
     assert_eq!(publisher.tables().resolvers.len(), 1);
     assert_eq!(
-        self::publisher(DNS_B).tables().room.resolvers as usize,
-        MAX_RESOLVERS
+        self::publisher(DNS_B).tables().room.resolvers,
+        DEFAULT_RESOLVERS
     );
 }
 

@@ -122,17 +122,17 @@ pub fn addresses(row: AddressRow, addresses: &[IpAddr], ttl: u32) -> Option<Vari
         }
     }
     let lists = (1..=leading.len()).rev().map(|len| {
-        let mut answer = address_list(row, &leading[..len], ttl);
+        let mut answer = address_list(row, Owner::Base, &leading[..len], ttl);
         answer.scoped = 1;
         answer
     });
     Variants::new(lists.collect())
 }
 
-/// `lb-host`, `KIND_HOST_A` and `KIND_HOST_AAAA`: the address of a name server host. The base is the
-/// host's name itself.
+/// `lb-host`, `KIND_HOST_A` and `KIND_HOST_AAAA`: the address of a name server host, which is the name
+/// asked. The base is M, as of the NODATA that stands in its place where there is no such address.
 pub fn host_address(address: IpAddr, ttl: u32) -> Answer {
-    address_list(Counter::LbHost, &[address], ttl)
+    address_list(Counter::LbHost, Owner::Question, &[address], ttl)
 }
 
 /// `lb-apex`, `KIND_NS`: the DNS-LB's own set, with no larger TTL than the referral's, for it takes the
@@ -323,10 +323,10 @@ fn addresses_of(server: NameServer<'_>, with_v6: bool) -> Vec<IpAddr> {
     [IpAddr::V4(server.ipv4)].into_iter().chain(v6).collect()
 }
 
-fn address_list(row: Counter, addresses: &[IpAddr], ttl: u32) -> Answer {
+fn address_list(row: Counter, owner: Owner, addresses: &[IpAddr], ttl: u32) -> Answer {
     let mut records = Records::default();
     for address in addresses {
-        address_record(&mut records, Owner::Base, *address, ttl);
+        address_record(&mut records, owner, *address, ttl);
     }
     let mut answer = fixed(records, row);
     (answer.authoritative, answer.answers) = (1, addresses.len() as u8);

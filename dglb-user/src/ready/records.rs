@@ -26,6 +26,8 @@ pub(super) enum Owner {
     InBase(u16),
     /// The name that stands at this position among the records.
     Record(u16),
+    /// The name asked, wherever the base is.
+    Question,
 }
 
 /// Records that are being written.
@@ -83,6 +85,7 @@ impl Records {
             Owner::Base => self.base_pointer(0),
             Owner::InBase(offset) => self.base_pointer(offset),
             Owner::Record(position) => self.record_pointer(position),
+            Owner::Question => self.put(&(POINTER | QUESTION_OFFSET).to_be_bytes()),
         }
         self.put(&rtype.to_be_bytes());
         self.put(&CLASS_IN.to_be_bytes());
@@ -96,7 +99,7 @@ impl Records {
 
     /// The records of `row` as the tables have them; sections, AA and RCODE are the caller's.
     pub(super) fn finish(self, row: Counter) -> Result<Answer, TooLarge> {
-        let pointers = [self.base_pointers.as_slice(), &self.record_pointers].concat();
+        let pointers = [self.record_pointers.as_slice(), &self.base_pointers].concat();
         if self.octets.len() > MAX_ANSWER_OCTETS || pointers.len() > MAX_POINTERS {
             return Err(TooLarge);
         }
@@ -104,8 +107,8 @@ impl Records {
             row: row as u32,
             sum: checksum::of(&self.octets),
             len: self.octets.len() as u16,
-            base_pointers: self.base_pointers.len() as u8,
             record_pointers: self.record_pointers.len() as u8,
+            base_pointers: self.base_pointers.len() as u8,
             ..Answer::EMPTY
         };
         answer.octets[..self.octets.len()].copy_from_slice(&self.octets);

@@ -17,14 +17,14 @@ fn read(qname: &OwnerName, octets_before: usize, answer: &Answer) -> Vec<(char, 
     message.extend_from_slice(&[0, 1, 0, 1]);
     let start = message.len();
     message.extend_from_slice(&answer.octets[..usize::from(answer.len)]);
-    let base = usize::from(answer.base_pointers);
-    let all = base + usize::from(answer.record_pointers);
+    let to_records = usize::from(answer.record_pointers);
+    let all = to_records + usize::from(answer.base_pointers);
     for (index, &pointer) in answer.pointers[..all].iter().enumerate() {
         let at = start + usize::from(pointer);
-        let moved_by = if index < base {
-            octets_before
-        } else {
+        let moved_by = if index < to_records {
             start - 12
+        } else {
+            octets_before
         };
         let moved = u16::from_be_bytes([message[at], message[at + 1]]) + moved_by as u16;
         message[at..at + 2].copy_from_slice(&moved.to_be_bytes());

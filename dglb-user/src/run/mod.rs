@@ -6,6 +6,7 @@
 
 mod node;
 mod tasks;
+mod watched;
 
 use std::{
     path::Path,
@@ -38,9 +39,12 @@ const DNS_PORT: u16 = 53;
 /// What keeps the node from running: nothing is left attached then that was not attached before.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    let problems = check_machine(&config, PortCheck::Bind);
-    if !problems.is_empty() {
-        for problem in &problems {
+    let found = check_machine(&config, PortCheck::Bind);
+    for warning in &found.warnings {
+        tracing::warn!("{}: {}: {warning}", path.display(), warning.key());
+    }
+    if !found.errors.is_empty() {
+        for problem in &found.errors {
             tracing::error!("{}: {}: {problem}", path.display(), problem.key());
         }
         bail!("this machine can't run {}: see above", path.display());

@@ -6,7 +6,9 @@ use anyhow::anyhow;
 use aya_log::EbpfLogger;
 use dglb_common::{counters::Counters, layout::Secret};
 
+use super::watched::Watched;
 use crate::{
+    capacity,
     config::{Config, Datapath},
     kernel::{
         Kernel, KernelError,
@@ -77,6 +79,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         None => new_secret()?,
     };
     let (tables, held) = tables(config, secret, &before.restored(), rankings)?;
+    capacity::check(&tables)?;
     let (mut kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
         if is_first {
             pins.discard();
@@ -92,7 +95,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     Ok(Served {
         tables,
         held,
-        data_path: Box::new(kernel),
+        data_path: Box::new(Watched::new(kernel, pins, &modes)),
         counted_before: before.user,
         kernel_log,
     })

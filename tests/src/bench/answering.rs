@@ -97,11 +97,7 @@ impl Answering {
 impl Node {
     fn load(server: Server, rate: Rate) -> Result<Self> {
         let model = measure::model(server, rate).context("the reflector has no tables")?;
-        Ok(Self(Kernel::load(
-            &model.tables(),
-            &model.config.role,
-            None,
-        )?))
+        Ok(Self(Kernel::load(&model.tables(), None)?))
     }
 }
 
@@ -128,6 +124,7 @@ pub fn all_in_row(
                 Kind::Answered => "were answered as",
                 Kind::Passed => "were passed up for",
                 Kind::Dropped => "were dropped for",
+                Kind::Noted => "were noted as",
             };
             format!("{} {what} {}", counted(counter), counter.name())
         })

@@ -1,7 +1,7 @@
 //! What is measured: a query, who answers it, and what must come back.
 
 use std::{
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     sync::{Arc, RwLock},
 };
 
@@ -73,7 +73,7 @@ pub fn model(server: Server, rate: Rate) -> Option<Model> {
         Server::DnsLb => world::dns_lb(),
     };
     let prefix = "203.0.113.0/24".parse().expect("a prefix");
-    model.config.limit.prefixes.push((prefix, rate));
+    model.config.limit.prefixes.push((prefix, Some(rate)));
     Some(model)
 }
 
@@ -198,7 +198,9 @@ fn question(name: &str, kind: RecordType, with_opt: bool) -> Vec<u8> {
 /// The frame of a datagram from the resolver of the second DNS-LB to the node of `model`.
 fn frame(model: &Model, message: &[u8]) -> Vec<u8> {
     let source: Ipv4Addr = world::RESOLVER_2;
-    let destination = model.config.node.addresses[0];
+    let IpAddr::V4(destination) = model.config.node.addresses[0] else {
+        unreachable!("the worlds' first addresses are IPv4");
+    };
     let udp_len = (8 + message.len()) as u16;
 
     let mut udp = FIRST_PORT.to_be_bytes().to_vec();

@@ -16,24 +16,33 @@ pub struct Message {
 }
 
 impl Message {
-    /// A query for `name`, letters in random case, with what resolvers bring along.
-    pub fn random(random: &mut Random, name: &[u8]) -> Self {
-        let mut header = [0; 12];
-        header[..2].copy_from_slice(&random.bits().to_be_bytes()[..2]);
-        // RD; AD and CD.
-        header[2] = random.below(2) as u8;
-        header[3] = random.pick(&[0, 0, 0x10, 0x20, 0x30]);
-        header[5] = 1;
+    /// A query for `name`, letters as they are, without EDNS.
+    pub fn plain(name: &[u8], qtype: u16) -> Self {
         let mut rest = [0, 0, 0, 1];
-        rest[..2].copy_from_slice(&qtype(random).to_be_bytes());
-        let with_opt = random.below(10) < 7;
-        header[11] = u8::from(with_opt);
+        rest[..2].copy_from_slice(&qtype.to_be_bytes());
         Self {
-            header,
-            name: in_random_case(random, name),
+            header: [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+            name: name.to_vec(),
             rest,
-            additionals: with_opt.then(|| opt(random)).into_iter().collect(),
+            additionals: Vec::new(),
         }
+    }
+
+    /// A query for `name`, letters in random case, with the header bits that resolvers set.
+    pub fn random(random: &mut Random, name: &[u8]) -> Self {
+        let mut message = Self::plain(&in_random_case(random, name), qtype(random));
+        message.header[..2].copy_from_slice(&random.bits().to_be_bytes()[..2]);
+        // RD; AD and CD.
+        message.header[2] = random.below(2) as u8;
+        message.header[3] = random.pick(&[0, 0, 0x10, 0x20, 0x30]);
+        message
+    }
+
+    /// The same with one more record in the additional section.
+    pub fn with(mut self, record: Vec<u8>) -> Self {
+        self.additionals.push(record);
+        self.header[11] += 1;
+        self
     }
 
     /// The message.
@@ -57,7 +66,8 @@ fn qtype(random: &mut Random) -> u16 {
         5..=7 => 28,
         8..=9 => 65,
         10 => 2,
-        11..=12 => random.pick(&SOME),
+        11 => 6,
+        12 => random.pick(&SOME),
         13 => random.below(65_536) as u16,
         14 => random.below(130) as u16,
         _ => 248 + random.below(12) as u16,
@@ -66,6 +76,7 @@ fn qtype(random: &mut Random) -> u16 {
 
 fn in_random_case(random: &mut Random, name: &[u8]) -> Vec<u8> {
     let bits = if random.one_in(2) { random.bits() } else { 0 };
+    // Length octets stay: none is a letter, as they are below 64.
     let turn = |(index, octet): (usize, &u8)| {
         if octet.is_ascii_alphabetic() && bits >> (index % 64) & 1 == 1 {
             octet ^ 0x20
@@ -73,52 +84,33 @@ fn in_random_case(random: &mut Random, name: &[u8]) -> Vec<u8> {
             *octet
         }
     };
-    let mut turned: Vec<u8> = name.iter().enumerate().map(turn).collect();
-    // Length octets of 65 and more do not exist, those below stay: none is a letter.
-    debug_assert!(
-        name.iter()
-            .zip(&mut turned)
-            .all(|(was, is)| was.eq_ignore_ascii_case(is))
-    );
-    turned.truncate(name.len());
-    turned
+    name.iter().enumerate().map(turn).collect()
 }
 
-/// An OPT record as resolvers send it, sometimes with options that few send.
-fn opt(random: &mut Random) -> Vec<u8> {
-    let payloads = [0, 512, 513, 600, 1232, 1232, 1400, 4096, 65_535];
-    let mut record = vec![0, 0, 41];
-    record.extend_from_slice(&random.pick::<u16>(&payloads).to_be_bytes());
-    record.extend_from_slice(&[0, 0, random.pick(&[0, 0x80]), 0]);
-    let mut options = Vec::new();
-    for _ in 0..random.pick(&[0, 0, 1, 1, 2, 3]) {
-        options.extend(option(random));
-    }
-    record.extend_from_slice(&(options.len() as u16).to_be_bytes());
-    record.extend_from_slice(&options);
-    record
-}
-
-fn option(random: &mut Random) -> Vec<u8> {
-    // NSID, COOKIE with and without the server's half, EXPIRE, keepalive, padding, unknown, ECS.
-    let kinds: [(u16, usize); 9] = [
-        (10, 8),
-        (10, 8),
-        (10, 24),
-        (10, 24),
-        (3, 0),
-        (11, 0),
-        (12, 40),
-        (65_001, 5),
-        (8, 7),
-    ];
-    let (code, len) = random.pick(&kinds);
-    let mut option = code.to_be_bytes().to_vec();
-    option.extend_from_slice(&(len as u16).to_be_bytes());
-    if code == 8 {
-        option.extend_from_slice(&[0, 1, 24, 0, 192, 0, 2]);
+/// One to many labels in front, up to the longest name.
+pub(super) fn with_labels_before(random: &mut Random, name: &[u8]) -> Vec<u8> {
+    let most = if random.one_in(4) {
+        255
     } else {
-        option.extend((0..len).map(|_| random.below(256) as u8));
+        (name.len() + 20).min(255)
+    };
+    let mut name = name.to_vec();
+    loop {
+        let room = most - name.len().min(most);
+        if room < 2 {
+            return name;
+        }
+        let len = 1 + random.below((room - 1).min(63));
+        let mut label = vec![len as u8];
+        label.extend((0..len).map(|_| match random.below(12) {
+            0 => random.below(256) as u8,
+            1 => b'-',
+            _ => b'a' + random.below(26) as u8,
+        }));
+        label.extend_from_slice(&name);
+        name = label;
+        if random.one_in(3) {
+            return name;
+        }
     }
-    option
 }

@@ -1,12 +1,16 @@
 //! Whether a message is a query that can be answered, and what it brings beside its question.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use hickory_proto::{
     op::{Header, MessageType, OpCode, Query, ResponseCode},
     rr::{Name, RecordType},
     serialize::binary::{BinDecodable, BinDecoder},
 };
 
-use super::wire_len;
+use ipnet::IpNet;
+
+use super::records::wire_len;
 
 /// What a message is.
 #[derive(Clone, Debug)]
@@ -24,14 +28,40 @@ pub enum Form {
 pub struct Plain {
     /// Its question.
     pub query: Query,
-    /// DO of its OPT; `None`: it has none.
-    pub dnssec_ok: Option<bool>,
-    /// The largest response that it takes by UDP.
-    pub udp_limit: usize,
+    /// What its OPT says; `None`: it has none.
+    pub edns: Option<Edns>,
 }
 
-/// Reads a message.
-pub fn form(octets: &[u8]) -> Form {
+/// What a query's OPT says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edns {
+    /// The payload size, as it stands there.
+    pub payload: u16,
+    /// DO.
+    pub dnssec_ok: bool,
+    /// Whether the server's identifier is asked for (RFC 5001).
+    pub nsid: bool,
+    /// Client Subnet, where it is believed.
+    pub subnet: Option<Subnet>,
+}
+
+/// A well-formed Client Subnet option (RFC 7871 §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// FAMILY, SOURCE PREFIX-LENGTH and ADDRESS.
+    pub net: IpNet,
+}
+
+impl Plain {
+    /// The largest response that it takes by UDP (RFC 6891 §6.2.3).
+    pub fn udp_limit(&self) -> usize {
+        let payload = self.edns.map_or(512, |edns| edns.payload);
+        usize::from(payload.clamp(512, 1232))
+    }
+}
+
+/// Reads a message; `believes`: Client Subnet from who sent it.
+pub fn form(octets: &[u8], believes: bool) -> Form {
     let Ok(header) = Header::read(&mut BinDecoder::new(octets)) else {
         return Form::Silence;
     };
@@ -41,7 +71,7 @@ pub fn form(octets: &[u8]) -> Form {
     if header.metadata.op_code != OpCode::Query {
         return Form::Wrong(ResponseCode::NotImp);
     }
-    match plain(octets, &header) {
+    match plain(octets, &header, believes) {
         Some(Ok(plain)) => Form::Plain(plain),
         Some(Err(rcode)) => Form::Wrong(rcode),
         None => Form::Wrong(ResponseCode::FormErr),
@@ -49,7 +79,7 @@ pub fn form(octets: &[u8]) -> Form {
 }
 
 /// `None`: FORMERR.
-fn plain(octets: &[u8], header: &Header) -> Option<Result<Plain, ResponseCode>> {
+fn plain(octets: &[u8], header: &Header, believes: bool) -> Option<Result<Plain, ResponseCode>> {
     let counts = &header.counts;
     let mut decoder = BinDecoder::new(octets);
     Header::read(&mut decoder).ok()?;
@@ -85,25 +115,56 @@ fn plain(octets: &[u8], header: &Header) -> Option<Result<Plain, ResponseCode>> 
         return None;
     }
     let Some(opt) = opt else {
-        return Some(Ok(Plain {
-            query,
-            dnssec_ok: None,
-            udp_limit: 512,
-        }));
+        return Some(Ok(Plain { query, edns: None }));
     };
     if opt.ttl >> 16 & 0xff != 0 {
         return Some(Err(ResponseCode::BADVERS));
     }
+    let mut edns = Edns {
+        payload: opt.class,
+        dnssec_ok: opt.ttl & 0x8000 != 0,
+        ..Edns::default()
+    };
     let mut options = opt.rdata.as_slice();
     while !options.is_empty() {
-        let len = u16::from_be_bytes([*options.get(2)?, *options.get(3)?]);
-        options = options.get(4 + usize::from(len)..)?;
+        let code = u16::from_be_bytes([*options.first()?, *options.get(1)?]);
+        let len = usize::from(u16::from_be_bytes([*options.get(2)?, *options.get(3)?]));
+        let data = options.get(4..4 + len)?;
+        match code {
+            3 => edns.nsid = true,
+            // Two of them are one too many to be believed.
+            8 if believes && edns.subnet.is_some() => return None,
+            8 if believes => edns.subnet = Some(subnet(data)?),
+            _ => {}
+        }
+        options = &options[4 + len..];
     }
     Some(Ok(Plain {
         query,
-        dnssec_ok: Some(opt.ttl & 0x8000 != 0),
-        udp_limit: usize::from(opt.class.clamp(512, 1232)),
+        edns: Some(edns),
     }))
+}
+
+/// RFC 7871 §7.2.1: "A query with a wrongly formatted option (e.g., an unknown FAMILY) MUST be rejected
+/// and a FORMERR response MUST be returned to the sender".
+fn subnet(data: &[u8]) -> Option<Subnet> {
+    let (&[0, family, len, scope], address) = data.split_first_chunk::<4>()? else {
+        return None;
+    };
+    // §6: "In queries, it MUST be set to 0."
+    if scope != 0 || address.len() != usize::from(len).div_ceil(8) {
+        return None;
+    }
+    let mut octets = [0; 16];
+    octets.get_mut(..address.len())?.copy_from_slice(address);
+    let address = match family {
+        1 => IpAddr::V4(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3])),
+        2 => IpAddr::V6(Ipv6Addr::from(octets)),
+        _ => return None,
+    };
+    let net = IpNet::new(address, len).ok()?;
+    // "padding with 0 bits to pad to the end of the last octet needed".
+    (net.trunc() == net).then_some(Subnet { net })
 }
 
 struct Raw {

@@ -50,7 +50,7 @@ impl Announcer {
         let (name, address) = &rig.plan.dns_lbs[dns_lb];
         let identity = Identity::new(name.parse()?, *address)?;
         let (status_sender, status) = watch::channel(Status::default());
-        let (_, resolvers) = watch::channel(resolvers.to_vec());
+        let (_, resolvers) = watch::channel(resolvers.iter().copied().map(Into::into).collect());
         let stop = CancellationToken::new();
         let (token, namespace) = (stop.clone(), rig.asker.namespace().clone());
         let thread = thread::spawn(move || {

@@ -28,7 +28,7 @@ use crate::{
         node::{Node, Plan, WWW, dns_b_toml, dns_lb_toml},
         site::{self, Site},
     },
-    model::Model,
+    model::{Choice, Model},
 };
 
 pub mod announcer;
@@ -170,9 +170,9 @@ impl Rig {
         };
         Ok(Model {
             config,
-            resolvers: BTreeMap::from([(RESOLVER, 0)]),
+            resolvers: BTreeMap::from([(RESOLVER.into(), 0)]),
             silent: BTreeSet::new(),
-            rankings: vec![Some(vec![0]); services],
+            rankings: vec![vec![Some(Choice::Best(vec![0]))]; services],
         })
     }
 

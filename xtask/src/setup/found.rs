@@ -9,8 +9,7 @@ use super::{
     compiler::{self, Compiler},
     linker::{self, Linker},
     needs::{
-        DEBIAN_COMPILER, DEBIAN_COMPILER_CONFLICTS, DEBIAN_LLVM, DEBIAN_SOURCES, PROGRAMS, Program,
-        Scope,
+        DEBIAN_COMPILER, DEBIAN_COMPILER_CONFLICTS, DEBIAN_LLVM, DEBIAN_SOURCES, Program, Scope,
     },
     system::System,
 };
@@ -54,13 +53,10 @@ impl Found {
         if matches!(system, System::Debian(_)) && !apt::is_there() {
             system = System::Other(format!("{} without apt-get", system.name()));
         }
-        let missing = match scope {
-            Scope::Build => Vec::new(),
-            Scope::Lab => PROGRAMS
-                .iter()
-                .filter(|program| process::find(program.name).is_none())
-                .collect(),
-        };
+        let missing = scope
+            .programs()
+            .filter(|program| process::find(program.name).is_none())
+            .collect();
         let mut found = Self {
             system,
             compilers,

@@ -3,7 +3,7 @@
 //! `found` looks at the machine, `plan` decides (pure, tested), this file prints and carries out.
 //! It runs as the verb `setup`, and by [`ensure`] at the start of every other verb.
 
-mod apt;
+pub mod apt;
 mod compiler;
 mod found;
 mod linker;
@@ -20,7 +20,10 @@ use self::{
     found::Found,
     plan::{Plan, Step},
 };
-pub use self::{needs::Scope, plan::Toolchain};
+pub use self::{
+    needs::{EMULATOR, Scope},
+    plan::Toolchain,
+};
 use crate::rights::Rights;
 
 /// One round to refresh the package lists, one to install, one for what only shows after that

@@ -8,6 +8,20 @@ pub enum Scope {
     Build,
     /// Also the programs that demo, tests and benchmark use.
     Lab,
+    /// For tests on another kernel: also the emulator that boots it. Large, and nothing else uses it.
+    Emulator,
+}
+
+impl Scope {
+    /// The programs of this scope.
+    pub fn programs(self) -> impl Iterator<Item = &'static Program> {
+        let (lab, emulator) = match self {
+            Self::Build => (&[][..], None),
+            Self::Lab => (&PROGRAMS[..], None),
+            Self::Emulator => (&PROGRAMS[..], Some(&EMULATOR)),
+        };
+        lab.iter().chain(emulator)
+    }
 }
 
 /// A program that must be there.
@@ -68,6 +82,14 @@ pub const PROGRAMS: [Program; 7] = [
         services: &[],
     },
 ];
+
+/// What [`Scope::Emulator`] needs beyond [`PROGRAMS`].
+pub const EMULATOR: Program = Program {
+    name: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+    purpose: "emulates a machine that boots another kernel",
+    services: &[],
+};
 
 /// Debian's Rust compiler that is kept recent (for Firefox and Chromium).
 pub const DEBIAN_COMPILER: &str = "rustc-web";

@@ -6,7 +6,7 @@ use super::*;
 use crate::setup::{
     apt::Package,
     compiler::RustcVersion,
-    needs::{PROGRAMS, Program},
+    needs::{EMULATOR, PROGRAMS, Program, Scope},
 };
 
 /// A fresh Debian 12 with a stable Rust without sources.
@@ -312,4 +312,21 @@ fn a_step_says_what_it_runs_with_sudo_only_for_packages() {
         );
         assert!(!step.told(&Rights::Root).contains("sudo"));
     }
+}
+
+#[test]
+fn the_emulator_is_installed_for_what_needs_it_and_nothing_else() {
+    let is_in = |scope: Scope| scope.programs().any(|program| *program == EMULATOR);
+    assert!(is_in(Scope::Emulator));
+    assert!(!is_in(Scope::Lab) && !is_in(Scope::Build));
+    assert_eq!(Scope::Build.programs().count(), 0);
+    let mut found = complete();
+    found.missing = Scope::Emulator.programs().collect();
+    offer(&mut found, EMULATOR.package, "1.0");
+    let mut expected: Vec<_> = PROGRAMS.iter().map(|program| program.package).collect();
+    expected.push("qemu-system-x86");
+    assert_eq!(installed_by(&Plan::make(&found)), expected);
+    found.packages.remove(EMULATOR.package);
+    let plan = Plan::make(&found);
+    assert!(only_problem(&plan).contains("qemu-system-x86"), "{plan:?}");
 }

@@ -167,6 +167,7 @@ pub fn dns_b_below(parent: &str) -> Config {
             service("k.g", 0, Form::Cache),
             service("shop", 1, Form::Cname),
         ],
+        max_resolvers: 1000,
     }))
 }
 

@@ -19,6 +19,16 @@ pub enum MachineError {
         /// What there is.
         existing: String,
     },
+    /// A configured interface has somebody else's XDP program.
+    #[error("interface \"{name}\": {reason}")]
+    Taken {
+        /// Key path.
+        key: String,
+        /// What was configured.
+        name: String,
+        /// What is there, and how to remove it.
+        reason: String,
+    },
     /// A configured address is on no interface.
     #[error(
         "the address {address} is on no interface of this machine; to add it: \
@@ -100,7 +110,7 @@ pub enum MachineError {
         /// The configured mount point.
         path: PathBuf,
     },
-    /// The kernel is too old.
+    /// The kernel is too old, though it may have all that is needed.
     #[error(
         "the kernel is Linux {release}, but the XDP program needs {major}.{minor} or newer: it is \
          tried on no older one, whose verifier may refuse it; boot a newer kernel, or write \
@@ -113,6 +123,21 @@ pub enum MachineError {
         major: u32,
         /// Needed, after the dot.
         minor: u32,
+    },
+    /// The kernel is too old.
+    #[error(
+        "the kernel is Linux {release}, but the XDP program needs {major}.{minor} or newer; this one \
+         lacks {missing}; boot a newer kernel, or write datapath = \"userspace\""
+    )]
+    KernelLacks {
+        /// What `uname -r` prints.
+        release: String,
+        /// Needed, before the dot.
+        major: u32,
+        /// Needed, after the dot.
+        minor: u32,
+        /// What is newer than this kernel, and the versions that have it.
+        missing: String,
     },
     /// The kernel did not answer a question.
     #[error("{what} could not be read: {reason}; run `dglb check --offline` to leave it out")]
@@ -129,13 +154,14 @@ impl MachineError {
     pub fn key(&self) -> &str {
         match self {
             Self::NoInterface { key, .. }
+            | Self::Taken { key, .. }
             | Self::NoAddress { key, .. }
             | Self::PortTaken { key, .. }
             | Self::PortRefused { key, .. } => key,
             Self::NotBpffs { .. } | Self::NoBpffsPath { .. } | Self::BpffsForbidden { .. } => {
                 "node.bpffs"
             }
-            Self::Kernel { .. } | Self::Rights { .. } => "node.datapath",
+            Self::Kernel { .. } | Self::KernelLacks { .. } | Self::Rights { .. } => "node.datapath",
             Self::Unknown { .. } => "node",
         }
     }

@@ -1,7 +1,7 @@
 //! What the kernel says about this machine. Only asks; changes nothing.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs, io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
@@ -12,6 +12,10 @@ use nix::{ifaddrs, net::if_::InterfaceFlags, sys::socket::SockaddrStorage};
 use rustix::{io::Errno, system, thread, thread::CapabilitySet};
 
 use super::{DNS_PORT, MachineError, Transport};
+use crate::{
+    config::Node,
+    interfaces::{self, Interface, Offloads},
+};
 
 /// `BPF_FS_MAGIC` of include/uapi/linux/magic.h.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
@@ -19,8 +23,13 @@ const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
 /// The machine, as far as a node needs it.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
-    /// Names of the interfaces, sorted.
-    pub interfaces: Vec<String>,
+    /// The interfaces, by name.
+    pub interfaces: Vec<Interface>,
+    /// Offloads of the configured interfaces.
+    pub offloads: BTreeMap<String, Offloads>,
+    /// Whether the drivers of the configured interfaces and of their ports have XDP; where the kernel
+    /// says it.
+    pub native: BTreeMap<String, bool>,
     /// The networks whose every address is this machine's own: one address, or on a loopback
     /// interface the whole prefix.
     pub own: Vec<IpNet>,
@@ -53,24 +62,81 @@ pub(super) enum Bpffs {
 
 impl Facts {
     /// Asks the kernel.
-    pub fn gather(bpffs: &Path) -> Result<Self, MachineError> {
-        let (interfaces, own) = interfaces().map_err(unknown("the list of interfaces"))?;
+    pub fn gather(node: &Node) -> Result<Self, MachineError> {
+        let interfaces = interfaces::list().map_err(unknown("the list of interfaces"))?;
+        let own = own_networks().map_err(unknown("the list of addresses"))?;
         let held = thread::capabilities(None)
             .map_err(unknown("the rights of this process"))?
             .effective;
         // CAP_SYS_ADMIN stands for both, as it did before Linux 5.8 split it.
         let may_bpf = held.intersects(CapabilitySet::BPF | CapabilitySet::SYS_ADMIN);
         let may_perfmon = held.intersects(CapabilitySet::PERFMON | CapabilitySet::SYS_ADMIN);
-        Ok(Self {
+        let mut facts = Self {
             interfaces,
+            offloads: BTreeMap::new(),
+            native: BTreeMap::new(),
             own,
             release: system::uname().release().to_string_lossy().into_owned(),
             may_bpf,
             may_perfmon,
             may_net_admin: held.contains(CapabilitySet::NET_ADMIN),
             may_bind: held.contains(CapabilitySet::NET_BIND_SERVICE) || port_is_free_for_all(),
-            bpffs: look_at_bpffs(bpffs).map_err(unknown("the file system at node.bpffs"))?,
-        })
+            bpffs: look_at_bpffs(&node.bpffs).map_err(unknown("the file system at node.bpffs"))?,
+        };
+        facts.ask_drivers(&node.interfaces);
+        Ok(facts)
+    }
+
+    /// What a driver does not tell stays unknown: that keeps no node from running.
+    fn ask_drivers(&mut self, configured: &[String]) {
+        let named = |name: &str| configured.iter().any(|configured| configured == name);
+        let masters: Vec<_> = self
+            .interfaces
+            .iter()
+            .filter(|interface| named(&interface.name))
+            .map(|interface| interface.index)
+            .collect();
+        for interface in &self.interfaces {
+            let name = &interface.name;
+            let is_port = interface
+                .master
+                .is_some_and(|index| masters.contains(&index));
+            if named(name) {
+                let offloads = Offloads::of(name).ok();
+                self.offloads
+                    .extend(offloads.map(|offloads| (name.clone(), offloads)));
+            }
+            if named(name) || is_port {
+                let native = interfaces::has_native_xdp(interface.index);
+                self.native
+                    .extend(native.map(|native| (name.clone(), native)));
+            }
+        }
+    }
+
+    /// The interface of this name.
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces
+            .iter()
+            .find(|interface| interface.name == name)
+    }
+
+    /// Names of all interfaces.
+    pub fn names(&self) -> Vec<&str> {
+        self.interfaces
+            .iter()
+            .map(|interface| interface.name.as_str())
+            .collect()
+    }
+
+    /// Names of the ports of a bond, team or bridge.
+    pub fn ports_of(&self, master: &Interface) -> impl Iterator<Item = &str> {
+        let index = Some(master.index);
+        let ports = self
+            .interfaces
+            .iter()
+            .filter(move |port| port.master == index);
+        ports.map(|port| port.name.as_str())
     }
 
     /// Whether the machine answers for `address`.
@@ -86,14 +152,12 @@ fn unknown<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Machin
     }
 }
 
-/// Names of all interfaces, and the addresses on them.
-fn interfaces() -> nix::Result<(Vec<String>, Vec<IpNet>)> {
-    let mut names = BTreeSet::new();
+/// The addresses on all interfaces, as [`Facts::own`] has them.
+fn own_networks() -> nix::Result<Vec<IpNet>> {
     let mut own = Vec::new();
     for entry in ifaddrs::getifaddrs()? {
         let address = entry.address.as_ref().and_then(ip_of);
         let mask = entry.netmask.as_ref().and_then(ip_of);
-        names.insert(entry.interface_name);
         let Some(address) = address else { continue };
         // An IPv4 prefix on a loopback interface makes all of it local, as 127.0.0.0/8 is.
         let whole = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK) && address.is_ipv4();
@@ -102,7 +166,7 @@ fn interfaces() -> nix::Result<(Vec<String>, Vec<IpNet>)> {
             .and_then(|mask| IpNet::with_netmask(address, mask).ok());
         own.push(network.unwrap_or_else(|| IpNet::from(address)));
     }
-    Ok((names.into_iter().collect(), own))
+    Ok(own)
 }
 
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{error::MachineError, facts, *};
+use crate::interfaces::{Interface, Offloads};
 
 const DNS_B: &str = include_str!("../../../../docs/examples/dns-b.toml");
 
@@ -11,9 +12,11 @@ fn config(change: impl Fn(&str) -> String) -> Config {
 }
 
 /// A machine on which the example runs.
-fn good() -> Facts {
+pub(super) fn good() -> Facts {
     Facts {
-        interfaces: vec!["eth0".into(), "lo".into()],
+        interfaces: vec![interface(2, "eth0"), interface(1, "lo")],
+        offloads: BTreeMap::new(),
+        native: BTreeMap::new(),
         own: ["127.0.0.0/8", "192.0.2.53/32", "10.53.0.1/32"]
             .map(|net| net.parse().expect(net))
             .into(),
@@ -26,8 +29,17 @@ fn good() -> Facts {
     }
 }
 
-fn example() -> Config {
+pub(super) fn example() -> Config {
     config(str::to_owned)
+}
+
+pub(super) fn interface(index: u32, name: &str) -> Interface {
+    Interface {
+        index,
+        name: name.into(),
+        mtu: 1500,
+        ..Interface::default()
+    }
 }
 
 /// The one error on a machine that `change` spoiled.
@@ -47,7 +59,7 @@ fn a_machine_that_fits_has_no_errors() {
 #[test]
 fn a_missing_interface_is_named_with_those_that_exist() {
     let (key, message) = only_error(&example(), |facts| {
-        facts.interfaces = vec!["ens3".into(), "lo".into()];
+        facts.interfaces = vec![interface(2, "ens3"), interface(1, "lo")];
     });
     assert_eq!(key, "node.interfaces[0]");
     assert!(
@@ -124,6 +136,31 @@ fn old_kernels_are_refused_and_only_those() {
         message.contains("5.15.0") && message.contains("6.1"),
         "{message}"
     );
+    // By its version it may have everything: nothing is named.
+    assert!(!message.contains("lacks"), "{message}");
+    for (release, lacks, has) in [
+        (
+            "5.10.0-28-amd64",
+            "bpf_ktime_get_coarse_ns (Linux 5.11 and later)",
+            "links",
+        ),
+        (
+            "5.8.18",
+            "pinned links of XDP programs (Linux 5.9 and later)",
+            "ring buffers",
+        ),
+        (
+            "4.19.0",
+            "loops in BPF programs (Linux 5.3 and later)",
+            "arrays of maps",
+        ),
+    ] {
+        let (_, message) = only_error(&example(), |facts| facts.release = release.into());
+        assert!(message.contains(release), "{message}");
+        assert!(message.contains("6.1 or newer"), "{message}");
+        assert!(message.contains(lacks), "{message}");
+        assert!(!message.contains(has), "{message}");
+    }
     assert_eq!(facts::version_of("unknown"), None);
     assert_eq!(facts::version_of("6"), None);
 }
@@ -143,12 +180,18 @@ fn user_space_needs_neither_bpf_nor_interfaces() {
 
 #[test]
 fn the_real_machine_has_a_loopback_and_not_the_example_address() {
-    let facts = Facts::gather("/".as_ref()).expect("the kernel answers");
+    let mut node = example().node;
+    node.bpffs = "/".into();
+    node.interfaces = vec!["lo".into()];
+    let facts = Facts::gather(&node).expect("the kernel answers");
     assert_eq!(facts.bpffs, Bpffs::Other);
-    assert!(facts.interfaces.contains(&"lo".to_owned()));
+    assert!(facts.names().contains(&"lo"));
+    assert_eq!(facts.offloads["lo"], Offloads::default());
+    assert_ne!(facts.native.get("lo"), Some(&true));
     assert!(facts.has_address(Ipv4Addr::new(127, 9, 8, 7).into()));
     assert!(!facts.has_address(Ipv4Addr::new(203, 0, 113, 53).into()));
-    let gone = Facts::gather("/no/such/directory".as_ref()).expect("the kernel answers");
+    node.bpffs = "/no/such/directory".into();
+    let gone = Facts::gather(&node).expect("the kernel answers");
     assert_eq!(gone.bpffs, Bpffs::Absent);
 }
 
@@ -185,11 +228,20 @@ fn ports_are_tried_only_when_asked_for() {
     let taken = holder.local_addr().expect("bound");
     let config = config(|text| text.replace("10.53.0.1:5353", &taken.to_string()));
     let of_map = |ports| {
-        let errors = check_machine(&config, ports);
-        errors
+        let findings = check_machine(&config, ports);
+        findings
+            .errors
             .iter()
             .filter(|error| error.key() == "map.listen")
             .count()
     };
     assert_eq!((of_map(PortCheck::Skip), of_map(PortCheck::Bind)), (0, 1));
+}
+
+#[test]
+fn features_stand_by_age_and_none_is_younger_than_the_oldest_kernel() {
+    assert!(needs::FEATURES.is_sorted_by_key(|feature| feature.since));
+    assert_eq!(needs::newer_than(MIN_KERNEL).count(), 0);
+    assert_eq!(needs::newer_than((4, 7)).count(), needs::FEATURES.len());
+    assert_eq!(needs::told([]), "");
 }

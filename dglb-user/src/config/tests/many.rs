@@ -96,3 +96,56 @@ fn resolver_number_4097_is_refused() {
     assert_eq!(errors.0[0].key, "resolvers.addresses[4096]");
     assert!(errors.0[0].remedy.contains("several DNS-LBs"));
 }
+
+#[test]
+fn answers_that_no_table_has_room_for_are_refused() {
+    // 2 DNS-LBs, and 2 services with 1 TTL and 2 forms, are there already.
+    let many = |ttls: usize| {
+        let mut text = DNS_B.to_owned();
+        for index in 0..600 {
+            let (high, low) = (index / 200, index % 200);
+            write!(
+                text,
+                "\n[[dns_lb]]\nname = \"x{index}.example\"\naddress = \"10.1.{high}.{low}\"\n"
+            )
+            .expect("memory");
+        }
+        for index in 0..ttls {
+            write!(
+                text,
+                "\n[[service]]\nname = \"s{index}.g.foo.com\"\nform = \"referral\"\nreferral_ttl = {}\n",
+                index + 1
+            )
+            .expect("memory");
+        }
+        text
+    };
+    // 602 DNS-LBs, 868 + 2 pairs, 2 answers each: 1,047,480; with one pair more: 1,048,684.
+    load(&many(868));
+    let errors = errors_of(&many(900));
+    assert_eq!(errors.0.len(), 1, "{errors}");
+    assert_eq!(errors.0[0].key, "service[870].name");
+    for piece in ["table answers", "1048576", "1086008 are needed"] {
+        assert!(errors.0[0].message.contains(piece), "{errors}");
+    }
+    assert!(errors.0[0].remedy.contains("referral_ttl"), "{errors}");
+}
+
+#[test]
+fn more_dns_lbs_than_have_numbers_are_refused() {
+    let mut text = DNS_B.to_owned();
+    for index in 0..65_533 {
+        let (high, low) = (index / 256, index % 256);
+        write!(
+            text,
+            "\n[[dns_lb]]\nname = \"x{index}.example\"\naddress = \"10.1.{high}.{low}\"\n"
+        )
+        .expect("memory");
+    }
+    let errors = errors_of(&text);
+    assert_eq!(errors.0.len(), 1, "{errors}");
+    assert_eq!(errors.0[0].key, "dns_lb[65534].name");
+    for piece in ["table vantages", "65534", "65535 are needed"] {
+        assert!(errors.0[0].message.contains(piece), "{errors}");
+    }
+}

@@ -142,10 +142,14 @@ async fn each_rejection_reaches_the_dns_lb_and_the_session_goes_on() {
         configured: Ipv4Addr::LOCALHOST,
         announced: LB_ADDRESS,
     };
+    let full = crate::capacity::TableFull::Resolvers {
+        size: 1,
+        needed: None,
+    };
     for (rejection, code) in [
         (Rejection::UnknownNode("lb-x".into()), Code::UnknownNode),
         (other_address, Code::OtherAddress),
-        (Rejection::Full(1), Code::TableFull),
+        (full.into(), Code::TableFull),
         (Rejection::Tables("no space".into()), Code::TablesNotWritten),
     ] {
         let reason = rejection.to_string();

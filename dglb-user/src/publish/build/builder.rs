@@ -141,6 +141,7 @@ impl Builder {
             );
         }
         debug_assert!(label_counts.len() <= MAX_LABEL_COUNTS);
+        self.tables.settings.most_labels = label_counts.last().map_or(0, |most| u32::from(*most));
         let places = self.tables.settings.label_counts.iter_mut();
         for (place, count) in places.zip(&label_counts) {
             *place = *count;

@@ -7,7 +7,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use dglb_common::layout::{
     AnswerRef, KIND_A, KIND_AAAA, KIND_CNAME, KIND_NODATA, KIND_NXDOMAIN, KIND_REFERRAL,
-    KIND_UNKNOWN_LABEL, MAX_RESOLVERS, NameRole, NameWord, Secret,
+    KIND_UNKNOWN_LABEL, NameRole, NameWord, Secret,
 };
 
 use super::{
@@ -70,7 +70,7 @@ pub fn build(
         building.builder.vantage(node, *value);
     }
     building.builder.tables.heartbeat = restored.now_ns;
-    building.builder.tables.room.resolvers = MAX_RESOLVERS as u32;
+    building.builder.tables.room.resolvers = dns_b.max_resolvers;
     let zone_names = ZoneNames::of(dns_b);
     let services = dns_b
         .services

@@ -92,12 +92,15 @@ fn put(
         (KIND_HOST_NODATA, ready::host_nodata(name, form, soa)),
     ];
     let mut nodata = AnswerRef::NONE;
+    let mut host_nodata = None;
     for (kind, answer) in same_for_all {
         let Ok(answer) = answer else { continue };
         let word = builder.answer(answer);
         builder.rank(OWN, group, kind, word);
-        if kind == KIND_NODATA {
-            nodata = word;
+        match kind {
+            KIND_NODATA => nodata = word,
+            KIND_HOST_NODATA => host_nodata = Some(word),
+            _ => {}
         }
     }
     let set: Variants = ready::name_servers(nodes[0].into(), form, service.referral_ttl);
@@ -107,8 +110,13 @@ fn put(
         let v4 = (KIND_HOST_A, Some(IpAddr::V4(node.address)));
         let v6 = (KIND_HOST_AAAA, node.address_v6.map(IpAddr::V6));
         for (kind, address) in [v4, v6] {
-            if let Some(address) = address {
-                let answer = builder.answer(ready::host_address(address, service.referral_ttl));
+            let answer = match address {
+                Some(address) => {
+                    Some(builder.answer(ready::host_address(address, service.referral_ttl)))
+                }
+                None => host_nodata,
+            };
+            if let Some(answer) = answer {
                 builder.rank(vantage as u32, group, kind, answer);
             }
         }

@@ -1,4 +1,4 @@
-//! The way of a frame: headers, limit, question, OPT, name, row, reply.
+//! The first stage: headers, limit, question and OPT.
 
 use aya_ebpf::programs::XdpContext;
 use dglb_common::{
@@ -7,26 +7,24 @@ use dglb_common::{
 };
 
 use crate::{
-    client::{self, Asker},
+    client,
     limit::{self, Charge},
-    maps::{SCRATCH, SECRET, SETTINGS},
-    names,
-    reply::{self, Reply},
-    rows,
+    maps::{SECRET, SETTINGS},
+    stage::{self, CHOOSE, REPLY, Stage},
     verdict::count,
 };
 
-/// Answers the frame; gives the row of the answer table, as the number of its counter.
+/// Reads the frame. `Ok`: the stage that has the next word.
 #[inline(always)]
-pub fn run(ctx: &XdpContext) -> Result<u32, Counter> {
+pub fn run(ctx: &XdpContext) -> Result<Stage, Counter> {
     let settings = SETTINGS.get(0).ok_or(Counter::PassedTable)?;
     let secret = SECRET.get(0).ok_or(Counter::PassedTable)?;
-    let scratch = SCRATCH.get_ptr_mut(0).ok_or(Counter::PassedTable)?;
-    // SAFETY: this CPU's own element, and one frame is worked on at a time.
-    let scratch = unsafe { &mut *scratch };
-    let frame = frame(ctx);
+    let scratch = stage::scratch()?;
+    let frame = stage::frame(ctx);
     let datagram = packet::datagram(&frame, settings, scratch)?;
+    scratch.datagram = datagram;
     let heartbeat = limit::heartbeat(settings, scratch)?;
+    scratch.heartbeat = heartbeat;
     // Before anything is passed up: user space is behind the same limit.
     scratch.limited = 0;
     if let Charge::Over { stub } = limit::charge(datagram.client, settings, secret, heartbeat)? {
@@ -40,38 +38,21 @@ pub fn run(ctx: &XdpContext) -> Result<u32, Counter> {
     }
     let dns = frame.skip(datagram.dns());
     let believed = client::is_subnet_sender(datagram.client, settings);
-    let (question, edns) = match read(&dns, &datagram, scratch, believed) {
-        Ok(read) => read,
+    match message(&dns, &datagram, scratch, believed) {
+        Ok((question, edns)) => {
+            scratch.question = question;
+            scratch.edns = edns;
+        }
         // Over the limit, nothing is passed up.
         Err(_) if scratch.limited != 0 => return Err(Counter::DroppedLimited),
         Err(reason) => return Err(reason),
-    };
-    let reply = if scratch.limited != 0 {
-        Reply::stub()?
-    } else {
-        let matched = names::find(&dns, scratch, &question, settings, secret)?;
-        let asker = Asker {
-            source: datagram.client,
-            subnet: edns.client,
-            subnet_len: edns.source_len,
-        };
-        let found = rows::answer(
-            &dns, scratch, &question, &matched, settings, secret, &asker, heartbeat,
-        )?;
-        Reply::fitting(&datagram, &question, &edns, &found)?
-    };
-    reply::compose(ctx, &datagram, &question, &edns, settings, scratch, &reply)
-}
-
-/// The frame as it is now.
-#[inline(always)]
-pub fn frame(ctx: &XdpContext) -> Frame<'_> {
-    // SAFETY: the context's memory, which dies when the frame is grown or cut; `reply` makes a new one.
-    unsafe { Frame::new(ctx.data(), ctx.data_end()) }
+    }
+    // Who is over the limit gets a stub, whatever was asked.
+    Ok(if scratch.limited != 0 { REPLY } else { CHOOSE })
 }
 
 #[inline(always)]
-fn read(
+fn message(
     dns: &Frame<'_>,
     datagram: &Datagram,
     scratch: &mut Scratch,
