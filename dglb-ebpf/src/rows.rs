@@ -93,7 +93,18 @@ pub fn answer(
         let client = asker.client();
         word = rankings::bucket(word, client, secret)?;
         let network = if client.is_v6 != 0 { 56 } else { 24 };
-        scope = if scope > network { scope } else { network };
+        // Where Client Subnet names nobody, nothing is said of a network (RFC 7871 §7.2.1).
+        if asker.subnet_len != 0 && scope < network {
+            scope = network;
+        }
+    }
+    // A DNS-ISP-LB's N of form C: an address points to nothing but the question, but the names of an SOA
+    // stand as far into N as they do in `L.N`.
+    if matches!(role, NameRole::LbCname) && asked.depth == 0 {
+        let answer = rankings::answer(word)?;
+        if answer.row != Counter::LbAddress as u32 {
+            return Err(Counter::PassedTable);
+        }
     }
     Ok(Found {
         answer: word,

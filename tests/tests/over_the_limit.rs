@@ -264,14 +264,33 @@ fn what_is_no_datagram_to_us_is_not_charged() {
         let mut tcp = packet(source, message.clone());
         tcp.ip[9] = 6;
         tcp.set_ipv4_checksum();
-        let mut low = packet(source, message.clone());
-        low.udp[..2].copy_from_slice(&[0, 53]);
-        for packet in [tcp, low] {
+        let mut other = packet(source, message.clone());
+        other.udp[3] = 54;
+        for packet in [tcp, other] {
             let verdict = node.0.run(&packet.octets()).expect("it runs");
             assert_eq!(verdict, Verdict::Pass(packet.octets()));
         }
     }
     assert_eq!(node.fates("100.64.9.9", 3), [Answered; 3]);
+}
+
+/// Low source ports are left to user space, which answers them: behind the same limit.
+#[test]
+fn low_source_ports_are_charged() {
+    let Some(mut node) = Node::new(|_| {}) else {
+        return;
+    };
+    let source: IpAddr = "100.64.9.9".parse().expect("an address");
+    let mut low = packet(source, Message::plain(WWW, TYPE_A).octets());
+    low.udp[..2].copy_from_slice(&[0, 53]);
+    let run = |node: &mut Node| node.0.run(&low.octets()).expect("it runs");
+    for _ in 0..3 {
+        assert_eq!(run(&mut node), Verdict::Pass(low.octets()));
+    }
+    // No stub either: there would be no end of it between two servers.
+    for _ in 0..4 {
+        assert_eq!(run(&mut node), Verdict::Drop);
+    }
 }
 
 /// With a heartbeat that stands still an empty bucket looks at the clock before it refuses: a dead daemon

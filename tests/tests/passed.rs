@@ -238,7 +238,7 @@ const MESSAGES: &[Passed] = &[
         packet.message = message;
         mended(packet);
     }),
-    passed("octets behind the question", PassedEdns, |packet| {
+    passed("octets behind the question", PassedForm, |packet| {
         packet.message.push(0);
         mended(packet);
     }),

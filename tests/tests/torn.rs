@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::Result;
-use aya::maps::{Array, ArrayOfMaps, Map, MapData};
+use aya::maps::{Array, ArrayOfMaps, MapData};
 use dglb_common::{
     layout::{Answer, AnswerRef, KIND_A, RANKING_PAGE, VantageValue, ranking_place},
     query::{TYPE_A, TYPE_AAAA},
@@ -392,8 +392,6 @@ fn a_page_that_is_swapped_is_met_whole() {
     let second = page(&writer);
     writer.select(0, 0, &selections[0]).expect("it fits");
     let pages = [page(&writer), second];
-    let outer = Map::ArrayOfMaps(handle.map("rankings").expect("rankings"));
-    let mut outer: ArrayOfMaps<MapData, Array<MapData, u64>> = outer.try_into().expect("its type");
     let seen = race(&probes, handle, |turn| {
         if turn >= 300 {
             return Ok(());
@@ -402,6 +400,8 @@ fn a_page_that_is_swapped_is_met_whole() {
         for (index, word) in pages[turn % 2].iter().enumerate() {
             inner.set(index as u32, word.0, 0)?;
         }
+        let outer = writer.kernel.kernel().map_mut("rankings")?;
+        let mut outer: ArrayOfMaps<_, Array<MapData, u64>> = outer.try_into()?;
         Ok(outer.set(place, &inner, 0)?)
     });
     check(&seen);
@@ -442,8 +442,6 @@ fn an_answer_overwritten_in_use_is_met_torn() {
         generation,
         ..writer.built.tables.answers[slot as usize]
     });
-    let map = Map::Array(handle.map("answers").expect("answers"));
-    let mut map: Array<MapData, Answer> = map.try_into().expect("its type");
     let start = Instant::now();
     let stop = AtomicBool::new(false);
     let seen = thread::scope(|scope| {
@@ -451,7 +449,12 @@ fn an_answer_overwritten_in_use_is_met_torn() {
         pin_to_cpu(0).expect("a first CPU");
         let mut turn = 0;
         while !reader.is_finished() && start.elapsed() < PATIENCE {
-            map.set(first, answers[turn % 2], 0).expect("it is written");
+            let overwritten = Change::SetAnswer {
+                slot: first,
+                answer: Box::new(answers[turn % 2]),
+            };
+            let kernel = writer.kernel.kernel();
+            kernel.apply(&[overwritten]).expect("it is written");
             turn += 1;
         }
         stop.store(true, Ordering::Relaxed);

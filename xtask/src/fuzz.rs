@@ -3,7 +3,6 @@
 //! to find it.
 
 use std::{
-    env,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -241,7 +240,8 @@ mod tests {
 
     impl Directory {
         fn new(name: &str) -> Self {
-            let path = env::temp_dir().join(format!("xtask-fuzz-{name}-{}", std::process::id()));
+            let path =
+                std::env::temp_dir().join(format!("xtask-fuzz-{name}-{}", std::process::id()));
             fs::create_dir_all(&path).unwrap();
             Self(path)
         }

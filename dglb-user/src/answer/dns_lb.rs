@@ -245,7 +245,8 @@ impl Asked<'_> {
     /// here.
     fn host(&self, vantage: Option<u32>) -> Response {
         let name = &self.question.name;
-        let at = |kind| self.lookup?.at(Place::fixed(vantage?), kind, name);
+        let base = &self.delegated.apex;
+        let at = |kind| self.lookup?.at(Place::fixed(vantage?), kind, base);
         let ready = match self.question.qtype {
             TYPE_A => at(KIND_HOST_A),
             TYPE_AAAA => at(KIND_HOST_AAAA),

@@ -158,6 +158,14 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// One of the maps, for who writes to it in a way that no [`Change`](crate::tables::Change) has.
+    ///
+    /// # Errors
+    /// [`KernelError::Missing`]: there is none of this name.
+    pub fn map_mut(&mut self, name: &'static str) -> Result<&mut aya::maps::Map, KernelError> {
+        self.ebpf.map_mut(name).ok_or(KernelError::Missing(name))
+    }
+
     /// Runs the program once over `frame` (`BPF_PROG_TEST_RUN`); gives its verdict and the frame
     /// after it.
     ///

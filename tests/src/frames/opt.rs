@@ -37,7 +37,7 @@ pub fn client_subnet(address: IpAddr, len: u8) -> Vec<u8> {
         IpAddr::V6(address) => (2, address.octets().to_vec()),
     };
     octets.truncate(usize::from(len).div_ceil(8));
-    if len % 8 != 0
+    if !len.is_multiple_of(8)
         && let Some(last) = octets.last_mut()
     {
         *last &= 0xff << (8 - len % 8);

@@ -5,7 +5,6 @@ use std::sync::{Arc, RwLock};
 use anyhow::{Context as _, Result, bail};
 use aya::{
     TestRun as _, TestRunOptions,
-    maps::{MapData, MapInfo},
     programs::Xdp,
 };
 use aya_obj::programs::XdpAttachType;
@@ -139,20 +138,6 @@ impl Handle {
             XDP_TX => Verdict::Reply(octets()),
             other => bail!("verdict {other}"),
         })
-    }
-
-    /// The program's map of this name.
-    ///
-    /// # Errors
-    /// It has none.
-    pub fn map(&self, name: &str) -> Result<MapData> {
-        let ids = self.program.info()?.map_ids()?.unwrap_or_default();
-        for id in ids {
-            if MapInfo::from_id(id)?.name_as_str() == Some(name) {
-                return Ok(MapData::from_id(id)?);
-            }
-        }
-        bail!("the program has no map \"{name}\"")
     }
 }
 

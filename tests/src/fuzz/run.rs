@@ -245,7 +245,7 @@ impl<'a> Run<'a> {
             claimed * 10 >= frames * 3,
             "of {frames} frames {claimed} were answered: {answered:?}"
         );
-        for row in self.case.claimed {
+        for row in self.case.frequent {
             ensure!(
                 of(row) >= of_each,
                 "{}: only {} answers of {answered:?}",

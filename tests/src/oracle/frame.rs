@@ -69,7 +69,6 @@ pub fn judge_reply(model: &Model, frame: &[u8], reply: &[u8]) -> Result<Counter,
     };
     let (one, other) = addresses
         .clone()
-        .into_iter()
         .partition::<Vec<_>, _>(|at| *at < addresses.start + addresses.len() / 2);
     let swapped = one.iter().zip(&other);
     expect(

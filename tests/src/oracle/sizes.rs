@@ -20,9 +20,9 @@ pub(super) fn check(
 ) -> Result<(), String> {
     // What stands around the records is the same in all sizes.
     let around = 12 + wire_len(plain.query.name()) + 4 + opt_octets;
-    // A ready answer in form C spells its host's label, which may be the question's own: 16 octets.
+    // A ready answer spells its host's label, which the question may have too: 16 octets.
     let spelt = match expected.row {
-        Counter::BCLabel | Counter::LbApex => 16,
+        Counter::BR | Counter::BCLabel | Counter::LbApex => 16,
         _ => 0,
     };
     let fits = |sections: &Sections| around + compressed_len(plain, sections) + spelt <= limit;

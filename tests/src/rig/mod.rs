@@ -7,6 +7,7 @@
 //! - [`load`]: a steady stream of queries, each reply accounted for.
 //! - [`announcer`]: a DNS-LB as far as a DNS-B sees one: a client of the map protocol.
 //! - [`attempt`]: a command that ought to end by itself.
+//! - [`ends`]: the two ends of a wire without any of that, for whole frames; [`packets`]: their sockets.
 //! - [`kernel`]: what `bpftool` and `ip` say is attached and pinned.
 
 use std::{
@@ -33,8 +34,10 @@ use crate::{
 
 pub mod announcer;
 pub mod attempt;
+pub mod ends;
 pub mod kernel;
 pub mod load;
+pub mod packets;
 
 /// The DNS-B's address for DNS.
 pub const DNS_B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
