@@ -52,7 +52,12 @@ fn a_network_meets_the_same_answer_again() {
         let host = |last| IpAddr::V4(Ipv4Addr::new(100, 64, network, last));
         let first = ask(&answerer, host(1), &plain());
         for last in [1, 2, 77, 254] {
-            assert_eq!(ask(&answerer, host(last), &plain()), first, "{}", host(last));
+            assert_eq!(
+                ask(&answerer, host(last), &plain()),
+                first,
+                "{}",
+                host(last)
+            );
         }
         // Also when a resolver asks for it: the client counts, not who asks.
         for len in [24, 25, 32] {
@@ -77,12 +82,16 @@ fn over_many_networks_the_shares_are_the_weights() {
     let mut met: BTreeMap<Ipv4Addr, u32> = BTreeMap::new();
     for network in 0..NETWORKS {
         let source = Ipv4Addr::from_bits(0x6440_0000 + (network << 8) + 9);
-        *met.entry(ask(&answerer, source.into(), &plain())).or_default() += 1;
+        *met.entry(ask(&answerer, source.into(), &plain()))
+            .or_default() += 1;
     }
     for (site, share) in WEIGHTS {
         let seen = f64::from(met[&site]) / f64::from(NETWORKS);
         // 64 buckets, and a hash that is no better than chance: 2 % are five standard deviations and more.
-        assert!((seen - share).abs() < 0.03, "{site}: {seen}, {share} wanted");
+        assert!(
+            (seen - share).abs() < 0.03,
+            "{site}: {seen}, {share} wanted"
+        );
     }
 }
 

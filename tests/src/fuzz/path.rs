@@ -3,10 +3,7 @@
 use std::sync::{Arc, RwLock};
 
 use anyhow::{Context as _, Result, bail};
-use aya::{
-    TestRun as _, TestRunOptions,
-    programs::Xdp,
-};
+use aya::{TestRun as _, TestRunOptions, programs::Xdp};
 use aya_obj::programs::XdpAttachType;
 use dglb_common::counters::Counters;
 use dglb_user::{
