@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
             TYPE_AAAA => Some(KIND_HOST_AAAA),
             _ => None,
         };
-        let address = kind.and_then(|kind| self.at(known?, word, kind, m + 1));
+        let address = kind.and_then(|kind| self.at(known?, word, kind, m));
         address.or_else(|| self.fixed(word, KIND_HOST_NODATA, m))
     }
 }
