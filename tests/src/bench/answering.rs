@@ -1,6 +1,8 @@
 //! The answering side: the reflector and the product's program, one of them in service at a time,
 //! under one link.
 
+use std::collections::{HashMap, HashSet};
+
 use anyhow::{Context as _, Result, ensure};
 use aya::{
     Ebpf,
@@ -10,40 +12,39 @@ use aya::{
     },
 };
 use dglb_common::counters::{Counter, Counters, Kind};
-use dglb_user::{config::Rate, kernel::Kernel};
+use dglb_user::{kernel::Kernel, publish::DataPath as _};
 
 use super::{
-    measure::{self, Measure, Server},
+    servers::{Server, Servers},
     traffic::program,
     wire::{ANSWERING, Wire},
 };
 
 /// All of the answering side.
-#[derive(Debug)]
 pub struct Answering {
     reflector: Ebpf,
-    dns_b: Node,
-    dns_lb: Node,
+    nodes: HashMap<Server, Kernel>,
     /// `None` only while the program under it is replaced.
     link: Option<XdpLink>,
 }
 
-/// The product's program with one node's tables.
-struct Node(Kernel);
-
-impl std::fmt::Debug for Node {
+impl std::fmt::Debug for Answering {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Node")
+        formatter.write_str("Answering")
     }
 }
 
 impl Answering {
-    /// Loads all programs, with `rate` as limit of the asking prefix, and puts the reflector in
-    /// service.
+    /// Loads the programs of `used`, fills their tables, and puts the reflector in service.
     ///
     /// # Errors
     /// The kernel refuses one.
-    pub fn load(object: &[u8], wire: &Wire, rate: Rate) -> Result<Self> {
+    pub fn load(
+        object: &[u8],
+        wire: &Wire,
+        servers: &Servers,
+        used: &HashSet<Server>,
+    ) -> Result<Self> {
         let mut reflector = Ebpf::load(object).context("cannot load the reflector")?;
         let reflect = program(&mut reflector, "reflect")?;
         reflect.load()?;
@@ -53,19 +54,27 @@ impl Answering {
                 .with_context(|| format!("cannot attach the reflector to {ANSWERING}"))
         })?;
         let link = Some(reflect.take_link(id)?);
+        let nodes = used.iter().map(|server| {
+            let node = servers.node(*server)?;
+            let kernel = Kernel::load(&node.model.tables(), None);
+            Ok((*server, kernel.with_context(|| format!("{server:?}"))?))
+        });
         Ok(Self {
-            dns_b: Node::load(Server::DnsB, rate)?,
-            dns_lb: Node::load(Server::DnsLb, rate)?,
+            nodes: nodes.collect::<Result<_>>()?,
             reflector,
             link,
         })
     }
 
-    /// Puts the program that answers `server`'s queries in service.
+    /// Puts the program that answers `server`'s queries in service, with a fresh heartbeat, which is the
+    /// limit's time.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn switch_to(&mut self, server: Server) -> Result<()> {
+        if let Some(kernel) = self.nodes.get_mut(&server) {
+            kernel.beat()?;
+        }
         let link = self.link.take().context("no program is in service")?;
         let program = self.program(server)?;
         let id = program.attach_to_link(link)?;
@@ -78,43 +87,36 @@ impl Answering {
     /// # Errors
     /// The map can't be read.
     pub fn counters(&self, server: Server) -> Result<Counters> {
-        match server {
-            Server::Reflector => Ok(Counters::default()),
-            Server::DnsB => Ok(self.dns_b.0.counters()?),
-            Server::DnsLb => Ok(self.dns_lb.0.counters()?),
+        match self.nodes.get(&server) {
+            Some(kernel) => Ok(kernel.counters()?),
+            None => Ok(Counters::default()),
         }
     }
 
-    fn program(&mut self, server: Server) -> Result<&mut Xdp> {
-        match server {
-            Server::Reflector => program(&mut self.reflector, "reflect"),
-            Server::DnsB => Ok(self.dns_b.0.program()?),
-            Server::DnsLb => Ok(self.dns_lb.0.program()?),
+    /// A program.
+    ///
+    /// # Errors
+    /// It was not loaded.
+    pub fn program(&mut self, server: Server) -> Result<&mut Xdp> {
+        if server == Server::Reflector {
+            return program(&mut self.reflector, "reflect");
         }
+        let kernel = self.nodes.get_mut(&server);
+        let kernel = kernel.with_context(|| format!("{server:?} was not loaded"))?;
+        Ok(kernel.program()?)
     }
 }
 
-impl Node {
-    fn load(server: Server, rate: Rate) -> Result<Self> {
-        let model = measure::model(server, rate).context("the reflector has no tables")?;
-        Ok(Self(Kernel::load(&model.tables(), None)?))
-    }
-}
-
-/// Whether, between two readings of the counters, each query was answered in the measure's row, and
-/// none was passed, limited, or counted elsewhere.
+/// Whether, between two readings of the counters, each frame was counted as `row`, and none elsewhere.
 ///
 /// # Errors
 /// Names the counters that say otherwise.
-pub fn all_in_row(
-    measure: &Measure,
-    frames: u32,
+pub fn all_counted_as(
+    row: Counter,
+    frames: u64,
     before: &Counters,
     after: &Counters,
 ) -> Result<()> {
-    let Some(row) = measure.row else {
-        return Ok(());
-    };
     let counted = |counter: &Counter| counter.of(after) - counter.of(before);
     let elsewhere: Vec<String> = Counter::ALL
         .iter()
@@ -135,8 +137,8 @@ pub fn all_in_row(
         elsewhere.join(", ")
     );
     ensure!(
-        counted(&row) == u64::from(frames),
-        "{frames} queries were sent, {} answers counted in the row {}",
+        counted(&row) == frames,
+        "{frames} queries were sent, {} are counted as {}",
         counted(&row),
         row.name()
     );

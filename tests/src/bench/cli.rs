@@ -1,11 +1,11 @@
 //! The command line of `dglb-bench`.
 
-use std::process::ExitCode;
+use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use super::{Options, measure};
+use super::{Options, Plan, million, peers, repeated, servers, svg};
 
 /// Measures answers in XDP against a bare XDP reflector, over a veth pair, on one core
 #[derive(Debug, Parser)]
@@ -21,6 +21,15 @@ struct Arguments {
     /// Fewer and shorter rounds
     #[arg(long)]
     quick: bool,
+    /// Also draw the figures into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Measure instead what each stage of the program costs: nanoseconds of frames that leave it there
+    #[arg(long = "where", conflicts_with = "peers")]
+    stages: bool,
+    /// Then compare with other DNS servers that are installed, all asked by kxdpgun; not in the JSON
+    #[arg(long)]
+    peers: bool,
 }
 
 /// Frames of a run, about a tenth of a second: short, so that the runs that are compared meet the
@@ -45,19 +54,32 @@ fn run(arguments: &Arguments) -> Result<()> {
         (25, FRAMES)
     };
     let rounds = arguments.rounds.map_or(rounds, usize::from);
-    let options = Options {
+    let mut plan = Plan::all(Options {
         rounds,
         frames,
-        rate: measure::RAISED,
-    };
-    let (reflector, measures) = measure::all()?;
-    let report = super::run(&reflector, &measures, options, |round| {
+        rate: servers::RAISED,
+        million: million::FULL.filter(|_| !arguments.stages),
+    })?;
+    if arguments.stages {
+        plan.shares.truncate(1);
+        plan.shapes.clear();
+        plan.two_queues = false;
+        plan.repeated = repeated::stages(&plan.servers)?;
+    }
+    let report = super::run(&plan, |round| {
         eprintln!("round {} of {rounds}", round + 1);
     })?;
     if arguments.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
         print!("{report}");
+    }
+    if let Some(file) = &arguments.svg {
+        fs::write(file, svg::draw(&report))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if arguments.peers {
+        peers::compare()?;
     }
     Ok(())
 }

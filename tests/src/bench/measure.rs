@@ -1,169 +1,230 @@
-//! What is measured: a query, who answers it, and what must come back.
+//! What is measured by sending: a stream of queries, who answers it, and in which row.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    sync::{Arc, RwLock},
-};
+use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use dglb_common::{
-    bench::{DESTINATION_PORT, FED, FIRST_ID, FIRST_PORT, ID, MAX_REPLY, SOURCE_PORT},
-    checksum,
+    bench::{BLOCK, NAME},
     counters::Counter,
 };
-use dglb_user::{answer::Answerer, config::Rate};
-use hickory_proto::{
-    op::{Edns, Message, Query},
-    rr::{Name, RecordType},
+use hickory_proto::rr::{Name, RecordType};
+
+use super::{
+    frame::{self, Ends},
+    million::{self, Million},
+    names,
+    random::Random,
+    servers::{Server, Servers},
+    stream::Stream,
 };
-
 use crate::{model::Model, oracle, world};
-
-/// Who answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Server {
-    /// The bare XDP reflector.
-    Reflector,
-    /// The product's program, with a DNS-B's tables.
-    DnsB,
-    /// The product's program, with a DNS-LB's tables.
-    DnsLb,
-}
 
 /// One measure.
 #[derive(Clone, Debug)]
 pub struct Measure {
-    /// Its name in `--json`.
+    /// Its name in `--json`; of a shape ([`Maker::shapes`]), what is special.
     pub name: &'static str,
     /// Who answers.
     pub server: Server,
     /// The row of the answer table that must have been counted for each query.
-    pub row: Option<Counter>,
-    /// The query, a frame.
-    pub query: Vec<u8>,
-    /// The reply, a frame.
-    pub reply: Vec<u8>,
+    pub row: Counter,
+    /// What is sent, and what must come back.
+    pub stream: Stream,
 }
 
-impl Measure {
-    /// The query that `reply` belongs to: ID and port are taken from it.
-    pub fn query_of(&self, reply: &[u8]) -> Vec<u8> {
-        let mut query = self.query.clone();
-        let mut copy = |to: usize, from: usize| {
-            query[to..to + 2].copy_from_slice(&reply[from..from + 2]);
+/// Queries of a stream that differ in ID and port alone.
+const HOT: usize = 64 * BLOCK;
+
+/// Queries of a stream that differ in more, at most: 16 MiB.
+const MOST: usize = 1 << 19;
+
+/// First octets of the label in front of the zone.
+const LABEL: usize = NAME + 1;
+
+/// Makes the measures for runs of so many frames.
+#[derive(Debug)]
+pub struct Maker<'a> {
+    /// Who answers.
+    pub servers: &'a Servers,
+    /// The million, where it is measured.
+    pub million: Option<&'a Million>,
+    /// Frames of a run.
+    pub frames: u32,
+}
+
+impl Maker<'_> {
+    /// All measures that are a share of the reflector.
+    ///
+    /// # Errors
+    /// User space has no such answer, or the oracle says that it is wrong.
+    pub fn shares(&self) -> Result<Vec<Measure>> {
+        use RecordType::{A, HTTPS};
+        use Server::{DnsB, DnsLb, DnsLbNames};
+
+        let www = &name("www.g.foo.com.");
+        let shop = &name("shop.foo.com.");
+        let balanced = names::balanced();
+        let mut random = Random::new(20);
+        let drawn = || balanced[random.below(balanced.len() as u64) as usize].clone();
+        let mut measures = vec![
+            self.hot("lb-a", DnsLb, Counter::LbAddress, www, A, false)?,
+            self.hot("lb-a-edns", DnsLb, Counter::LbAddress, www, A, true)?,
+            self.named(
+                "lb-a-names",
+                DnsLbNames,
+                Counter::LbAddress,
+                std::iter::repeat_with(drawn),
+            )?,
+            self.hot("b-referral", DnsB, Counter::BR, www, A, false)?,
+            self.hot("b-cname", DnsB, Counter::BCName, shop, A, false)?,
+        ];
+        if let Some(million) = self.million {
+            let uniform = million.uniform();
+            measures.push(self.asked_by("b-referral-1m-uniform", million, uniform)?);
+            measures.push(self.asked_by("b-referral-1m-zipf", million, million.zipf())?);
+        }
+        measures.push(self.hot("lb-nodata", DnsLb, Counter::LbNodata, www, HTTPS, false)?);
+        measures.push(self.named(
+            "b-nxdomain",
+            DnsB,
+            Counter::BNegative,
+            names::below("g.foo.com.", 30),
+        )?);
+        Ok(measures)
+    }
+
+    /// `typical` names, and the shapes that are compared with it: in the first list names at and below
+    /// a balanced name at a DNS-B, in the second balanced names of a DNS-LB.
+    ///
+    /// # Errors
+    /// As [`Maker::shares`].
+    pub fn shapes(&self) -> Result<[Vec<Measure>; 2]> {
+        let typical = names::Shape {
+            about: TYPICAL,
+            name: name("www.g.foo.com."),
         };
-        copy(SOURCE_PORT, DESTINATION_PORT);
-        copy(ID, ID);
-        query
+        let measures = |shapes: Vec<names::Shape>, server, row| {
+            std::iter::once(typical.clone())
+                .chain(shapes)
+                .map(|shape| self.hot(shape.about, server, row, &shape.name, RecordType::A, false))
+                .collect::<Result<Vec<_>>>()
+        };
+        Ok([
+            measures(names::below_balanced(), Server::DnsB, Counter::BR)?,
+            measures(names::shaped(), Server::DnsLbNames, Counter::LbAddress)?,
+        ])
+    }
+
+    /// One name, one source.
+    fn hot(
+        &self,
+        about: &'static str,
+        server: Server,
+        row: Counter,
+        name: &Name,
+        kind: RecordType,
+        with_opt: bool,
+    ) -> Result<Measure> {
+        let message = frame::question(name, kind, with_opt);
+        let ends = self.ends(server, world::RESOLVER_2)?;
+        let queries = (0..HOT).map(|number| numbered(ends, number, &message));
+        self.measure(about, server, row, queries, NAME, false)
+    }
+
+    /// Names of one length that differ in the first 8 octets of their first label.
+    fn named(
+        &self,
+        about: &'static str,
+        server: Server,
+        row: Counter,
+        names: impl Iterator<Item = Name>,
+    ) -> Result<Measure> {
+        let ends = self.ends(server, world::RESOLVER_2)?;
+        let queries = names.take(self.many()).enumerate().map(|(number, name)| {
+            numbered(ends, number, &frame::question(&name, RecordType::A, false))
+        });
+        self.measure(about, server, row, queries, LABEL, false)
+    }
+
+    /// One name, asked from many addresses.
+    fn asked_by(
+        &self,
+        about: &'static str,
+        million: &Million,
+        sources: impl Iterator<Item = Ipv4Addr>,
+    ) -> Result<Measure> {
+        let server = Server::DnsBMillion;
+        let message = frame::question(&name("www.g.foo.com."), RecordType::A, false);
+        let ends = self.ends(server, Ipv4Addr::UNSPECIFIED)?;
+        let queries = sources
+            .take(self.many())
+            .enumerate()
+            .map(|(number, source)| numbered(Ends { source, ..ends }, number, &message));
+        let measure = self.measure(about, server, Counter::BR, queries, NAME, true)?;
+        // Every reply is compared with its entry's last octets, which end in the DNS-LB's address: that
+        // this is the right one is said by the data alone.
+        for entry in &measure.stream.entries {
+            let source = Ipv4Addr::from(entry.source.to_ne_bytes());
+            let right = million::address_of(million.dns_lb_of(source));
+            ensure!(
+                entry.tail.to_ne_bytes()[4..] == right.octets(),
+                "{about}: user space refers {source} to another DNS-LB than {right}"
+            );
+        }
+        Ok(measure)
+    }
+
+    fn measure(
+        &self,
+        about: &'static str,
+        server: Server,
+        row: Counter,
+        queries: impl Iterator<Item = Vec<u8>>,
+        name_at: usize,
+        replies_differ: bool,
+    ) -> Result<Measure> {
+        let node = self.servers.node(server)?;
+        let made = || {
+            let stream = Stream::new(queries, name_at, &node.answerer, replies_differ)?;
+            judge(&node.model, row, &stream.query, &stream.reply)?;
+            Ok::<_, anyhow::Error>(Measure {
+                name: about,
+                server,
+                row,
+                stream,
+            })
+        };
+        made().with_context(|| about)
+    }
+
+    fn ends(&self, server: Server, source: Ipv4Addr) -> Result<Ends> {
+        Ok(Ends {
+            source,
+            port: 0,
+            destination: self.servers.node(server)?.address(),
+        })
+    }
+
+    /// Queries of a stream that does not repeat itself in a run.
+    fn many(&self) -> usize {
+        (self.frames as usize)
+            .next_power_of_two()
+            .clamp(BLOCK, MOST)
     }
 }
 
-/// A rate of the asking prefix that is above what any core sends: each query is charged, none is
-/// refused. The burst covers the steps of the coarse clock, 10 ms at most.
-pub const RAISED: Rate = Rate {
-    per_second: 100_000_000,
-    burst: 1_000_000,
-};
+/// The name of the shape that others are compared with.
+pub const TYPICAL: &str = "typical";
 
-/// The model of the DNS-B or the DNS-LB, with `rate` for the asking prefix.
-pub fn model(server: Server, rate: Rate) -> Option<Model> {
-    let mut model = match server {
-        Server::Reflector => return None,
-        Server::DnsB => world::dns_b(),
-        Server::DnsLb => world::dns_lb(),
-    };
-    let prefix = "203.0.113.0/24".parse().expect("a prefix");
-    model.config.limit.prefixes.push((prefix, Some(rate)));
-    Some(model)
+/// The query with this number: ID and port count, and wrap.
+fn numbered(ends: Ends, number: usize, message: &[u8]) -> Vec<u8> {
+    let step = (number & 0x3fff) as u16;
+    let port = 0xf000 - step;
+    frame::query(Ends { port, ..ends }, 0x1000 + step, message)
 }
 
-/// The bare reflector, and all measures that are compared with it.
-///
-/// # Errors
-/// User space has no such answer, or the oracle says that it is wrong.
-pub fn all() -> Result<(Measure, Vec<Measure>)> {
-    use RecordType::{A, HTTPS};
-    use Server::{DnsB, DnsLb};
-
-    let measures = vec![
-        answered(
-            "lb-a",
-            DnsLb,
-            Counter::LbAddress,
-            &question("www.g.foo.com.", A, false),
-        )?,
-        answered(
-            "lb-a-edns",
-            DnsLb,
-            Counter::LbAddress,
-            &question("www.g.foo.com.", A, true),
-        )?,
-        answered(
-            "b-referral",
-            DnsB,
-            Counter::BR,
-            &question("www.g.foo.com.", A, false),
-        )?,
-        answered(
-            "b-cname",
-            DnsB,
-            Counter::BCName,
-            &question("shop.foo.com.", A, false),
-        )?,
-        answered(
-            "lb-nodata",
-            DnsLb,
-            Counter::LbNodata,
-            &question("www.g.foo.com.", HTTPS, false),
-        )?,
-    ];
-    Ok((reflected(&measures[0]), measures))
-}
-
-/// The reflector, asked what another is asked.
-fn reflected(other: &Measure) -> Measure {
-    let query = other.query.clone();
-    let mut reply = query.clone();
-    let (destination, source) = reply[..12].split_at_mut(6);
-    destination.swap_with_slice(source);
-    Measure {
-        name: "reflector",
-        server: Server::Reflector,
-        row: None,
-        query,
-        reply,
-    }
-}
-
-/// What is expected is what user space answers, which shares no code with the kernel's program but
-/// the tables, and what the oracle, which knows only the model, finds right.
-fn answered(name: &'static str, server: Server, row: Counter, message: &[u8]) -> Result<Measure> {
-    let model = model(server, RAISED).context("the reflector has no rows")?;
-    let query = frame(&model, message);
-    ensure!(
-        query.len() < FED,
-        "{name}: a query of {} octets is too long",
-        query.len()
-    );
-    let tables = Arc::new(RwLock::new(model.tables()));
-    let answerer = Answerer::new(Arc::new(model.config.clone()), tables);
-    let reply = answerer
-        .answer_frame(&query)
-        .with_context(|| format!("{name}: user space does not answer"))?
-        .octets;
-    ensure!(
-        reply.len() <= MAX_REPLY,
-        "{name}: a reply of {} octets is too long",
-        reply.len()
-    );
-    judge(&model, row, &query, &reply).with_context(|| name)?;
-    Ok(Measure {
-        name,
-        server,
-        row: Some(row),
-        query,
-        reply,
-    })
+fn name(text: &str) -> Name {
+    Name::from_ascii(text).expect("a name")
 }
 
 /// Whether `reply` is right, by the oracle; checksums are checked too.
@@ -179,50 +240,4 @@ pub fn judge(model: &Model, row: Counter, query: &[u8], reply: &[u8]) -> Result<
         row.name()
     );
     Ok(())
-}
-
-/// A query as a resolver sends it.
-fn question(name: &str, kind: RecordType, with_opt: bool) -> Vec<u8> {
-    let mut message = Message::query();
-    message.metadata.id = FIRST_ID;
-    let name = Name::from_ascii(name).expect("a name");
-    message.add_query(Query::query(name, kind));
-    if with_opt {
-        let mut edns = Edns::new();
-        edns.set_max_payload(1232);
-        message.edns = Some(edns);
-    }
-    message.to_vec().expect("a message")
-}
-
-/// The frame of a datagram from the resolver of the second DNS-LB to the node of `model`.
-fn frame(model: &Model, message: &[u8]) -> Vec<u8> {
-    let source: Ipv4Addr = world::RESOLVER_2;
-    let IpAddr::V4(destination) = model.config.node.addresses[0] else {
-        unreachable!("the worlds' first addresses are IPv4");
-    };
-    let udp_len = (8 + message.len()) as u16;
-
-    let mut udp = FIRST_PORT.to_be_bytes().to_vec();
-    udp.extend_from_slice(&[0, 53]);
-    udp.extend_from_slice(&udp_len.to_be_bytes());
-    udp.extend_from_slice(&[0, 0]);
-    udp.extend_from_slice(message);
-    let mut covered = [source.octets(), destination.octets()].concat();
-    covered.extend_from_slice(&[0, 17]);
-    covered.extend_from_slice(&udp_len.to_be_bytes());
-    covered.extend_from_slice(&udp);
-    let field = checksum::udp_field(u64::from(checksum::of(&covered)));
-    udp[6..8].copy_from_slice(&field.to_ne_bytes());
-
-    let mut ip = vec![0x45, 0];
-    ip.extend_from_slice(&(20 + udp_len).to_be_bytes());
-    ip.extend_from_slice(&[0, 0, 0x40, 0, 64, 17, 0, 0]);
-    ip.extend_from_slice(&source.octets());
-    ip.extend_from_slice(&destination.octets());
-    let field = !checksum::of(&ip);
-    ip[10..12].copy_from_slice(&field.to_ne_bytes());
-
-    let ethernet = [2, 0, 0, 0, 0, 0x53, 2, 0, 0, 0, 0, 1, 8, 0];
-    [ethernet.as_slice(), &ip, &udp].concat()
 }

@@ -23,23 +23,25 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Moves the calling thread into a new namespace, for good, and connects it with another.
+    /// Moves the calling thread into a new namespace, for good, and connects it with another, by
+    /// interfaces with so many queues.
     ///
     /// # Errors
     /// No rights, no `ip`, or a kernel without veth.
-    pub fn connect() -> Result<Self> {
+    pub fn connect(queues: u32) -> Result<Self> {
         let wire = Self {
             answering: new_namespace()?,
             asking: new_namespace()?,
         };
-        // One queue: the frame meets generator, answerer and checker on the CPU that sent it.
-        let one = ["numrxqueues", "1", "numtxqueues", "1"];
+        // A frame takes the queue of the CPU that sent it, and meets generator, answerer and checker there.
+        let queues = queues.to_string();
+        let queues = ["numrxqueues", &queues, "numtxqueues", &queues];
         let answering = format!("/proc/{}/fd/{}", process::id(), wire.answering.as_raw_fd());
         ip(["link", "add", ASKING]
             .iter()
-            .chain(&one)
+            .chain(&queues)
             .chain(&["type", "veth", "peer", "name", ANSWERING])
-            .chain(&one))?;
+            .chain(&queues))?;
         ip(&["link", "set", ANSWERING, "netns", &answering])?;
         ip(&["link", "set", ASKING, "up"])?;
         wire.beside_the_answerer(|| ip(&["link", "set", ANSWERING, "up"]))?;
