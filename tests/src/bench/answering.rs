@@ -12,7 +12,10 @@ use aya::{
     },
 };
 use dglb_common::counters::{Counter, Counters, Kind};
-use dglb_user::{kernel::Kernel, publish::DataPath as _};
+use dglb_user::{
+    kernel::Kernel,
+    publish::{DataPath as _, monotonic_ns},
+};
 
 use super::{
     servers::{Server, Servers},
@@ -73,7 +76,7 @@ impl Answering {
     /// The kernel refuses.
     pub fn switch_to(&mut self, server: Server) -> Result<()> {
         if let Some(kernel) = self.nodes.get_mut(&server) {
-            kernel.beat()?;
+            kernel.beat(monotonic_ns())?;
         }
         let link = self.link.take().context("no program is in service")?;
         let program = self.program(server)?;
