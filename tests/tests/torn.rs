@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     net::IpAddr,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -20,7 +20,7 @@ use dglb_common::{
     query::{TYPE_A, TYPE_AAAA},
 };
 use dglb_tests::{
-    frames::{Message, Packet},
+    frames::{Message, Packet, opt},
     fuzz::path::{self, Handle, InKernel, Verdict, pin_to_cpu},
     model::{Choice, Model},
     world::{self, RESOLVER_2, RESOLVER_2_V6, STRANGER, STRANGER_V6},
@@ -36,8 +36,11 @@ use dglb_user::{
     tables::Change,
 };
 
-/// How long the writer writes at least, in changes.
+/// How long the writer writes at least, in changes, and until so many answers were met.
 const CHANGES: usize = 3000;
+const REPLIES: u64 = 10_000;
+/// Long enough for a machine with much else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A DNS-B in direct mode whose sites' addresses have no octet in common.
 fn model() -> Model {
@@ -74,7 +77,9 @@ impl Probe {
         let addresses = &models[0].config.node.addresses;
         let of_family = |address: &&IpAddr| address.is_ipv4() == source.is_ipv4();
         let destination = addresses.iter().find(of_family).expect("both families");
-        let message = Message::plain(name, qtype).octets();
+        // By padding (RFC 7830), so that three times the query are enough for the longest list.
+        let padding = opt::record(1232, false, &[opt::option(12, &[0; 300])]);
+        let message = Message::plain(name, qtype).with(padding).octets();
         let frame = Packet::plain(source, *destination, message).octets();
         let answer = |model| path::answerer(model).answer_frame(&frame);
         let right = models.iter().filter_map(answer);
@@ -97,7 +102,7 @@ struct Seen {
 }
 
 /// Asks in turn until it is told to stop, or meets something wrong.
-fn read(mut handle: Handle, probes: &[Probe], stop: &AtomicBool) -> Seen {
+fn read(mut handle: Handle, probes: &[Probe], stop: &AtomicBool, replies: &AtomicU64) -> Seen {
     pin_to_cpu(1).expect("a second CPU");
     let mut seen = Seen {
         variety: vec![BTreeSet::new(); probes.len()],
@@ -108,6 +113,7 @@ fn read(mut handle: Handle, probes: &[Probe], stop: &AtomicBool) -> Seen {
             match handle.run(&probe.frame).expect("it runs") {
                 Verdict::Reply(reply) => {
                     seen.replies += 1;
+                    replies.store(seen.replies, Ordering::Relaxed);
                     if !probe.right.contains(&reply) {
                         seen.wrong = Some(reply);
                         break;
@@ -133,14 +139,19 @@ fn has_two_cpus() -> bool {
     cpus >= 2
 }
 
-/// Runs the reader beside `write`, which is called until it has had [`CHANGES`] turns.
+/// Runs the reader beside `write`, which is called until it has had [`CHANGES`] turns and the reader [`REPLIES`]
+/// answers.
 fn race(probes: &[Probe], handle: Handle, mut write: impl FnMut(usize) -> Result<()>) -> Seen {
     let stop = AtomicBool::new(false);
+    let replies = AtomicU64::new(0);
     thread::scope(|scope| {
-        let reader = scope.spawn(|| read(handle, probes, &stop));
+        let reader = scope.spawn(|| read(handle, probes, &stop, &replies));
         pin_to_cpu(0).expect("a first CPU");
         let mut failed = None;
-        for turn in 0..CHANGES {
+        let mut turn = 0;
+        let start = Instant::now();
+        let enough = |turn| turn >= CHANGES && replies.load(Ordering::Relaxed) >= REPLIES;
+        while !enough(turn) && start.elapsed() < PATIENCE {
             if let Err(error) = write(turn) {
                 failed = Some(error);
                 break;
@@ -148,6 +159,7 @@ fn race(probes: &[Probe], handle: Handle, mut write: impl FnMut(usize) -> Result
             if reader.is_finished() {
                 break;
             }
+            turn += 1;
         }
         stop.store(true, Ordering::Relaxed);
         let seen = reader.join().expect("the reader did not panic");
@@ -263,7 +275,10 @@ fn words_rows_and_slots_used_again_are_met_whole() {
             Choice::Weighted(shares) => Selection::Weighted(shares.clone()),
         })
         .collect();
-    let models: Vec<Model> = choices.iter().map(|choice| with(&model, choice)).collect();
+    // Which of the weighted sites a client has depends on who had its bucket before: any may be right.
+    let each = (0..3).map(|site| Choice::Best(vec![site]));
+    let all = choices.iter().cloned().chain(each);
+    let models: Vec<Model> = all.map(|choice| with(&model, &choice)).collect();
     let list = name("list.d.foo.com");
     let probes = [
         Probe::new(&models, STRANGER.into(), &list, TYPE_A),
@@ -411,8 +426,6 @@ fn a_page_that_is_swapped_is_met_whole() {
 /// The reader must meet a mixture.
 #[test]
 fn an_answer_overwritten_in_use_is_met_torn() {
-    /// One octet in all places would do; long enough for a machine with much else to do.
-    const PATIENCE: Duration = Duration::from_secs(120);
     if !dglb_tests::is_root() || !has_two_cpus() {
         return;
     }
@@ -444,8 +457,10 @@ fn an_answer_overwritten_in_use_is_met_torn() {
     });
     let start = Instant::now();
     let stop = AtomicBool::new(false);
+    let (probes, stop) = (&probes, &stop);
     let seen = thread::scope(|scope| {
-        let reader = scope.spawn(|| read(handle, &probes, &stop));
+        let replies = AtomicU64::new(0);
+        let reader = scope.spawn(move || read(handle, probes, stop, &replies));
         pin_to_cpu(0).expect("a first CPU");
         let mut turn = 0;
         while !reader.is_finished() && start.elapsed() < PATIENCE {

@@ -312,22 +312,34 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A name that may end in a compression pointer.
+    /// A name of at most 255 octets that may have compression pointers, each to "a prior occurrence"
+    /// (RFC 1035 §2.3.4, §4.1.4).
     fn name(&mut self) -> Option<()> {
-        let start = self.at;
+        let (mut start, mut octets) = (self.at, 1);
+        // Where the name ends, once a pointer leads elsewhere.
+        let mut behind = None;
         loop {
             match self.take(1)?[0] {
-                0 => return Some(()),
+                0 => break,
                 len @ 1..=63 => {
                     self.take(usize::from(len))?;
+                    octets += 1 + usize::from(len);
                 }
                 high @ 0xc0.. => {
                     let target = usize::from(high & 0x3f) << 8 | usize::from(self.take(1)?[0]);
-                    // RFC 1035 §4.1.4: "a prior occurrence of the same name".
-                    return (HEADER..start).contains(&target).then_some(());
+                    if !(HEADER..start).contains(&target) {
+                        return None;
+                    }
+                    behind.get_or_insert(self.at);
+                    (start, self.at) = (target, target);
                 }
                 _ => return None,
             }
+            if octets > 255 {
+                return None;
+            }
         }
+        self.at = behind.unwrap_or(self.at);
+        Some(())
     }
 }

@@ -49,6 +49,12 @@ impl Names {
             names.iter().map(wire).collect(),
             hosts(&known),
             hosts(&unknown),
+            // Beside `ns`.
+            (known.iter())
+                .flat_map(|name| {
+                    [&b"\x03nsx"[..], b"\x01n", b"\x02mx"].map(|label| [label, name].concat())
+                })
+                .collect(),
             unknown,
             near.iter().flat_map(|label| below(label)).collect(),
             others.iter().map(wire).collect(),

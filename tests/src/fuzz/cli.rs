@@ -68,6 +68,9 @@ pub fn main() -> ExitCode {
 /// The exit status when a frame is not answered as it must be; `cargo xtask fuzz --planted` reads it.
 const FOUND: u8 = 3;
 
+/// Frames of a case that each of its rows must be among.
+const ENOUGH: u64 = 10_000;
+
 /// Frames are not answered as they must be.
 #[derive(Debug)]
 struct Found {
@@ -123,7 +126,8 @@ impl Arguments {
         for error in failed {
             let failure = error.downcast::<Failure>()?;
             eprintln!("{failure}");
-            if !self.keep_corpus && self.replay.is_none() {
+            let is_one = !failure.frame.octets.is_empty();
+            if is_one && !self.keep_corpus && self.replay.is_none() {
                 let file = corpus::add(&corpus::directory(), &failure)?;
                 eprintln!("it is kept in {}", file.display());
             }
@@ -159,7 +163,16 @@ impl Arguments {
         run.sweep(seed)?;
         let percent = if alone { 100 } else { case.percent };
         run.random(seed, self.frames * percent / 100)?;
-        run.check_counters(&before)?;
+        // Of no one frame, but of all of them.
+        let of_all = |error: anyhow::Error| Failure {
+            case: case.name,
+            frame: Frame::new("all of them", Vec::new()),
+            what: format!("{error:#}"),
+        };
+        run.check_counters(&before).map_err(of_all)?;
+        if run.tally.frames > ENOUGH {
+            run.check_quotas(1).map_err(of_all)?;
+        }
         let tally = &run.tally;
         let answered: Vec<String> = tally
             .answered

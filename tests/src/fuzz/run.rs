@@ -34,6 +34,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (case, octets) = (self.case, hex(&self.frame.octets));
         writeln!(formatter, "{case}: {}: {}", self.frame.about, self.what)?;
+        if octets.is_empty() {
+            return Ok(());
+        }
         write!(
             formatter,
             "to see it again: cargo xtask fuzz --case {case} --replay {octets}"
