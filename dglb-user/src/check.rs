@@ -13,6 +13,7 @@ use crate::{
     interfaces::index_of,
     kernel::{attach, pins::Pins},
     label::Label,
+    publish::build::incomplete_zones,
 };
 
 /// Lines of one kind in the summary; a DNS-B may have thousands of services.
@@ -228,14 +229,31 @@ fn write_dns_b(dns_b: &DnsB, out: &mut dyn Write) -> anyhow::Result<()> {
             } else {
                 ""
             };
+            let v6 = node.address_v6;
+            let v6 = v6.map_or_else(String::new, |address| format!(" and {address}"));
+            let backup = node.backup.map_or_else(String::new, |backup| {
+                format!(", backup {}", dns_b.dns_lbs[backup].name)
+            });
             format!(
-                "{} {}, label {}{default}",
+                "{} {}{v6}, label {}{backup}{default}",
                 node.name, node.address, node.label
             )
         },
     )?;
+    if !dns_b.prefixes.is_empty() {
+        write_lines(out, "prefixes", dns_b.prefixes.iter(), |(net, index)| {
+            format!("{net} to {}", dns_b.dns_lbs[*index].name)
+        })?;
+    }
+    let incomplete = incomplete_zones(dns_b);
     write_lines(out, "zones", dns_b.zones.iter(), |zone| {
-        format!("{} by {}", zone.apex, join(&zone.ns))
+        let slow = if incomplete.contains(&&zone.apex) {
+            ", not complete: the names of this file have more than 8 different numbers of labels, so \
+             user space answers for absent names"
+        } else {
+            ""
+        };
+        format!("{} by {}{slow}", zone.apex, join(&zone.ns))
     })?;
     write_lines(out, "balanced names", dns_b.services.iter(), |service| {
         let form = form_text(service.form);
@@ -378,6 +396,40 @@ mod tests {
         ] {
             assert!(text.contains(piece), "{piece} is not in {text}");
         }
+    }
+
+    #[test]
+    fn backups_prefixes_and_zones_that_are_not_complete_are_told() {
+        let deep = "x.".repeat(9);
+        let toml = std::fs::read_to_string(example("dns-b.toml"))
+            .expect("an example")
+            .replacen(
+                "address = \"203.0.113.7\"",
+                "address = \"203.0.113.7\"\naddress_v6 = \"2001:db8::7\"\nbackup = \"lb1.isp1.example\"",
+                1,
+            )
+            .replacen(
+                "[[service]]",
+                &format!("[[zone.host]]\nname = \"{deep}g.foo.com\"\nipv6 = \"2001:db8::1\"\n[[service]]"),
+                1,
+            );
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("deep.toml");
+        std::fs::write(&path, toml).expect("written");
+        let (ok, text) = checked(&path, true, false);
+        assert!(ok, "{text}");
+        for piece in [
+            "lb2.isp2.example 203.0.113.7 and 2001:db8::7, label lb",
+            ", backup lb1.isp1.example",
+            "198.18.0.0/15 to lb2.isp2.example",
+            "g.foo.com. by ns1.g.foo.com., not complete",
+        ] {
+            assert!(text.contains(piece), "{piece} is not in {text}");
+        }
+        assert!(
+            !text.contains("shop.foo.com. by ns1.g.foo.com., not"),
+            "{text}"
+        );
     }
 
     #[test]

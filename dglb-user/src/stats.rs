@@ -33,6 +33,8 @@ pub struct Stats {
     rows: Vec<Row>,
     passed: Vec<Reason>,
     dropped: Vec<Reason>,
+    /// Counted beside what became of the frame.
+    noted: Vec<Reason>,
     sites: Vec<SiteStatus>,
     dns_lbs: Vec<DnsLbStats>,
     resolvers: Vec<ResolverStats>,
@@ -126,6 +128,7 @@ fn collect(config: &Config) -> anyhow::Result<Stats> {
         rows: rows(&pinned, status.as_ref()),
         passed: reasons(&pinned.kernel, Kind::Passed),
         dropped: reasons(&pinned.kernel, Kind::Dropped),
+        noted: reasons(&pinned.kernel, Kind::Noted),
         sites: status.map(|status| status.sites).unwrap_or_default(),
         dns_lbs: dns_lbs(config, &pinned),
         resolvers: pinned
@@ -243,7 +246,11 @@ fn print(stats: &Stats, out: &mut dyn Write) -> std::io::Result<()> {
     for row in stats.rows.iter().filter(|row| row.xdp + row.user > 0) {
         writeln!(out, "{:<14} {:>14} {:>14}", row.row, row.xdp, row.user)?;
     }
-    for (title, reasons) in [("passed up", &stats.passed), ("dropped", &stats.dropped)] {
+    for (title, reasons) in [
+        ("passed up", &stats.passed),
+        ("dropped", &stats.dropped),
+        ("noted", &stats.noted),
+    ] {
         for reason in reasons.iter().filter(|reason| reason.count > 0) {
             writeln!(out, "{title}: {:<10} {:>10}", reason.reason, reason.count)?;
         }

@@ -4,10 +4,7 @@
 use std::sync::LazyLock;
 
 use dglb_common::counters::Counter;
-use dglb_tests::bench::{
-    self, Options, Plan, million::PREFIXES_ARE_SERVED, report::Report, servers::RAISED,
-    stream::Stream,
-};
+use dglb_tests::bench::{self, Options, Plan, report::Report, servers::RAISED, stream::Stream};
 use dglb_user::config::Rate;
 
 const FRAMES: u32 = 20_000;
@@ -19,12 +16,8 @@ const SHORT: Options = Options {
     million: SOME,
 };
 
-/// Fewer than a million. What is tried are exact addresses alone, where prefixes have no tables yet.
-const SOME: Option<(usize, usize)> = if PREFIXES_ARE_SERVED {
-    Some((2000, 1000))
-} else {
-    Some((2000, 0))
-};
+/// Fewer than a million.
+const SOME: Option<(usize, usize)> = Some((2000, 1000));
 
 /// The whole plan; it is made once for all tests that need no other options.
 fn all(options: Options) -> Plan {

@@ -7,7 +7,7 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd as _, BorrowedFd},
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
 use aya::Pod;
@@ -17,6 +17,8 @@ use nix::libc;
 pub(super) const WORTHWHILE: usize = 16;
 
 /// Of enum bpf_cmd (include/uapi/linux/bpf.h).
+const BPF_MAP_CREATE: libc::c_int = 0;
+/// Of enum bpf_cmd.
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 /// Of enum bpf_cmd.
 const BPF_MAP_UPDATE_BATCH: libc::c_int = 26;
@@ -33,6 +35,38 @@ struct BatchAttributes {
     map_fd: u32,
     elem_flags: u64,
     flags: u64,
+}
+
+/// The first members of union bpf_attr for `BPF_MAP_CREATE`.
+#[repr(C)]
+#[derive(Default)]
+struct CreateAttributes {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// Makes an array of words: aya's own has no descriptor to be had, which an outer map's batch needs.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn create_words(len: u32) -> io::Result<OwnedFd> {
+    /// Of enum bpf_map_type.
+    const BPF_MAP_TYPE_ARRAY: u32 = 2;
+    let mut attributes = CreateAttributes {
+        map_type: BPF_MAP_TYPE_ARRAY,
+        key_size: size_of::<u32>() as u32,
+        value_size: size_of::<u64>() as u32,
+        max_entries: len,
+        map_flags: 0,
+    };
+    // SAFETY: this command reads the attributes, in which are no pointers.
+    let descriptor = unsafe { call(BPF_MAP_CREATE, &mut attributes) }?;
+    let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
+    // SAFETY: a new descriptor that nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Sets `keys[i]` to `values[i]`, for all of them. `K` and `V` have the sizes of the map's keys and
@@ -58,7 +92,7 @@ pub(super) fn update<K: Pod, V: Pod>(
     };
     // SAFETY: this command reads `count` keys and values from the two slices, which outlive the call and
     // are that long, for `K` and `V` are the map's own types; it writes only `count`.
-    unsafe { call(BPF_MAP_UPDATE_BATCH, &mut attributes) }
+    unsafe { call(BPF_MAP_UPDATE_BATCH, &mut attributes) }.map(drop)
 }
 
 /// The first `len` elements of an array of words.
@@ -97,19 +131,13 @@ pub(super) fn words(map: BorrowedFd<'_>, len: usize) -> io::Result<Vec<u64>> {
 ///
 /// # Safety
 /// The attributes' pointers lead to memory that the command may read and write as it does.
-unsafe fn call(command: libc::c_int, attributes: &mut BatchAttributes) -> io::Result<()> {
+unsafe fn call<A>(command: libc::c_int, attributes: &mut A) -> io::Result<libc::c_long> {
     // SAFETY: the attributes are as long as said, and the rest of the union counts as zero; for what their
     // pointers lead to the caller vouches.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            &raw mut *attributes,
-            size_of::<BatchAttributes>(),
-        )
-    };
-    if result == 0 {
-        Ok(())
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<A>()) };
+    if result >= 0 {
+        Ok(result)
     } else {
         Err(io::Error::last_os_error())
     }

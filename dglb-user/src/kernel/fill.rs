@@ -1,11 +1,11 @@
 //! Fills fresh maps, before anything reads them.
 
-use std::{net::IpAddr, time::Instant};
+use std::{net::IpAddr, os::fd::AsRawFd as _, time::Instant};
 
 use aya::{
     Ebpf,
     maps::{
-        Array, ArrayOfMaps, MapData,
+        Array, ArrayOfMaps, Map, MapData,
         lpm_trie::{Key, LpmTrie},
     },
 };
@@ -14,10 +14,11 @@ use dglb_common::layout::{
     Settings, label_check,
 };
 use ipnet::IpNet;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    KernelError,
-    maps::{Row, array, insert_all, set, set_all, typed},
+    KernelError, batch,
+    maps::{Row, array, descriptor, insert_all, set, set_all, typed},
     name_index::NameIndex,
 };
 use crate::tables::Tables;
@@ -108,23 +109,62 @@ fn prefixes(ebpf: &mut Ebpf, tables: &Tables) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// Makes each page whole, then puts it in its place.
+/// Makes each page whole, then puts all of them in their places: in one batch, for after each single
+/// one the kernel would wait for the readers of the one before, some milliseconds.
 fn rankings(ebpf: &mut Ebpf, tables: &Tables) -> Result<Vec<Array<MapData, u64>>, KernelError> {
+    const TABLE: &str = "rankings";
     let wrong = |source| KernelError::Table {
-        table: "rankings",
+        table: TABLE,
         source,
     };
-    let mut outer: ArrayOfMaps<_, Array<MapData, u64>> = typed(ebpf, "rankings")?;
-    let mut pages = Vec::with_capacity(tables.pages());
-    for (index, words) in tables.rankings.chunks(RANKING_PAGE).enumerate() {
-        let mut page = Array::create(RANKING_PAGE as u32, 0).map_err(wrong)?;
+    let failed = |source| KernelError::Batch {
+        table: TABLE,
+        source,
+    };
+    allow_descriptors(tables.pages());
+    let mut pages: Vec<Array<MapData, u64>> = Vec::with_capacity(tables.pages());
+    let mut descriptors = Vec::with_capacity(tables.pages());
+    for words in tables.rankings.chunks(RANKING_PAGE) {
+        let page = batch::create_words(RANKING_PAGE as u32).map_err(failed)?;
+        descriptors.push(page.as_raw_fd().cast_unsigned());
+        let page = Map::Array(MapData::from_fd(page).map_err(wrong)?);
+        let mut page = Array::try_from(page).map_err(wrong)?;
         for (place, word) in words.iter().enumerate().filter(|(_, word)| word.is_ready()) {
-            set(&mut page, "rankings", place, &word.0)?;
+            set(&mut page, TABLE, place, &word.0)?;
         }
-        outer.set(index as u32, &page, 0).map_err(wrong)?;
         pages.push(page);
     }
+    let indices: Vec<u32> = (0..).take(pages.len()).collect();
+    match batch::update(descriptor(ebpf, TABLE)?, &indices, &descriptors) {
+        Err(error) if batch::is_unsupported(&error) => {
+            let mut outer: ArrayOfMaps<_, Array<MapData, u64>> = typed(ebpf, TABLE)?;
+            for (index, page) in (0..).zip(&pages) {
+                outer.set(index, page, 0).map_err(wrong)?;
+            }
+        }
+        done => done.map_err(failed)?,
+    }
     Ok(pages)
+}
+
+/// Lets this process have a descriptor for each page, to write to it later, where the administrator's
+/// limit allows it; where not, making the pages says so.
+fn allow_descriptors(pages: usize) {
+    /// For all else.
+    const OTHERS: u64 = 1024;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = pages as u64 + OTHERS;
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let current = limit.maximum.map_or(wanted, |maximum| wanted.min(maximum));
+    let raised = Rlimit {
+        current: Some(current),
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, wanted, "the limit of open files could not be raised");
+    }
 }
 
 fn label_value(label: &LabelKey, vantage: u32) -> LabelValue {

@@ -111,9 +111,14 @@ pub(super) fn insert_all<K: Pod, V: Pod>(
     Ok(())
 }
 
-fn descriptor<'a>(ebpf: &'a Ebpf, table: &'static str) -> Result<BorrowedFd<'a>, KernelError> {
+pub(super) fn descriptor<'a>(
+    ebpf: &'a Ebpf,
+    table: &'static str,
+) -> Result<BorrowedFd<'a>, KernelError> {
     match ebpf.map(table) {
-        Some(Map::Array(data) | Map::HashMap(data)) => Ok(data.fd().as_fd()),
+        Some(Map::Array(data) | Map::HashMap(data) | Map::ArrayOfMaps(data)) => {
+            Ok(data.fd().as_fd())
+        }
         _ => Err(KernelError::Missing(table)),
     }
 }

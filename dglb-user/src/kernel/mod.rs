@@ -107,7 +107,10 @@ pub enum KernelError {
         source: io::Error,
     },
     /// A table has no room left.
-    #[error("table \"{table}\" is full: all {size} elements are in use")]
+    #[error(
+        "table \"{table}\" is full: all {size} elements are in use; its size follows from tables.resolvers, \
+         raise that"
+    )]
     Full {
         /// The table.
         table: &'static str,

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use dglb_common::layout::{AnswerRef, CHUNKS, KIND_A, VantageValue, ranking_place};
+use dglb_common::layout::{
+    AnswerRef, CHUNKS, KIND_A, RANKING_PAGE, Secret, VantageValue, ranking_place,
+};
 use ipnet::IpNet;
 
 use super::{
@@ -20,6 +22,13 @@ use crate::{
 
 const DNS_B: &str = include_str!("../../../docs/examples/dns-b.toml");
 const DNS_LB: &str = include_str!("../../../docs/examples/dns-lb.toml");
+
+const SECRET: Secret = Secret {
+    seed_a: 1,
+    seed_b: 2,
+    multiplier_a: 0x9e37_79b9_7f4a_7c15,
+    multiplier_b: 0xc2b2_ae3d_27d4_eb4f,
+};
 
 /// The maps with these tables; `None` where they can't be made.
 fn load(tables: &Tables) -> Option<Kernel> {
@@ -70,7 +79,7 @@ impl Random {
 /// A DNS-B's tables with so many random entries.
 fn tables(random: &mut Random, resolvers: usize, prefixes: usize) -> Tables {
     let config = config(DNS_B);
-    let built = build(&config, Default::default(), &Restored::default()).expect("fits");
+    let built = build(&config, SECRET, &Restored::default()).expect("fits");
     let mut tables = built.tables;
     // A million entries would take more memory than these tests need.
     tables.room.resolvers = 20_000;
@@ -214,7 +223,7 @@ fn set_word(kernel: &mut Kernel, table: &'static str, index: usize, word: u64) {
 #[test]
 fn a_node_that_maps_nobody_has_no_index() {
     let config = config(DNS_LB);
-    let built = build(&config, Default::default(), &Restored::default()).expect("fits");
+    let built = build(&config, SECRET, &Restored::default()).expect("fits");
     let Some(mut kernel) = load(&built.tables) else {
         return;
     };
@@ -230,7 +239,7 @@ fn a_node_that_maps_nobody_has_no_index() {
 #[test]
 fn words_slots_and_rows_are_written_where_they_belong() {
     let config = config(DNS_LB);
-    let built = build(&config, Default::default(), &Restored::default()).expect("fits");
+    let built = build(&config, SECRET, &Restored::default()).expect("fits");
     let mut tables = built.tables;
     let Some(mut kernel) = load(&tables) else {
         return;
@@ -387,4 +396,32 @@ fn what_was_up_by_the_last_heartbeat_is_restored_as_up() {
     let restored = read.restored();
     assert_eq!(restored.up.len(), 1);
     assert_eq!(restored.resolvers.len(), tables.resolvers.len());
+}
+
+#[test]
+fn the_pages_of_many_vantages_are_each_in_their_place() {
+    let more: String = (0..300)
+        .map(|node| {
+            let [high, low] = u16::to_be_bytes(node);
+            format!("[[dns_lb]]\nname = \"n{node}.example\"\naddress = \"10.1.{high}.{low}\"\n")
+        })
+        .collect();
+    let config = config(&DNS_B.replacen("[[prefix]]", &format!("{more}\n[[prefix]]"), 1));
+    let built = build(&config, SECRET, &Restored::default()).expect("fits");
+    let mut tables = built.tables;
+    tables.room.resolvers = 100;
+    let Some(mut kernel) = load(&tables) else {
+        return;
+    };
+    assert_eq!(kernel.pages.len(), tables.pages());
+    let rankings: ArrayOfMaps<_, Array<MapData, u64>> =
+        typed(&mut kernel.ebpf, "rankings").expect("a map of the object");
+    for (place, word) in tables.rankings.iter().enumerate() {
+        let (page, index) = (place / RANKING_PAGE, (place % RANKING_PAGE) as u32);
+        if index > 40 {
+            continue;
+        }
+        let page = rankings.get(&(page as u32), 0).expect("a page");
+        assert_eq!(page.get(&index, 0).expect("a word"), word.0);
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! A DNS-LB that has not renewed for its lease is down. Its word in `vantages` holds the end of its lease
 //! and who stands in for it after that: its configured backup if that is up, else the default DNS-LB if
-//! that is up, else nobody: the last mapping stays, which is better than none. So the kernel turns to
-//! the backup by itself, at the first heartbeat after the lease's end; here that is only noticed.
+//! that is up, else nobody: the last mapping stays, which is better than none, its own for one that goes
+//! down with all others. So the kernel turns to the backup by itself, at the first heartbeat after the
+//! lease's end; here that is only noticed.
 
 use std::sync::Arc;
 
@@ -38,7 +39,8 @@ impl Leases {
                 deadline: if is_up { leases.end(now_ns) } else { 0 },
             });
         }
-        leases.stand_in();
+        let up = leases.up.clone();
+        leases.stand_in(&up);
         leases
     }
 
@@ -92,8 +94,9 @@ impl Leases {
         }
         if !self.up[index] {
             tracing::info!(node = &*self.names[index], "dns-lb is up");
+            let before = self.up.clone();
             self.up[index] = true;
-            changed.extend(self.stand_in());
+            changed.extend(self.stand_in(&before));
         }
         changed
     }
@@ -101,13 +104,12 @@ impl Leases {
     /// Notes the leases that have run out by the heartbeat `now_ns`: the kernel has turned to their
     /// backups by itself, and who had them for a backup gets another.
     pub fn expire(&mut self, now_ns: u64) -> Vec<Changed> {
-        let mut any = false;
+        let before = self.up.clone();
         for index in 0..self.values.len() {
             if !self.up[index] || ticks(now_ns) <= self.values[index].deadline {
                 continue;
             }
             self.up[index] = false;
-            any = true;
             let backup = usize::from(self.values[index].backup);
             tracing::warn!(
                 node = &*self.names[index],
@@ -116,17 +118,26 @@ impl Leases {
                 "dns-lb is silent for longer than its lease: down"
             );
         }
-        if any { self.stand_in() } else { Vec::new() }
+        if self.up == before {
+            return Vec::new();
+        }
+        self.stand_in(&before)
     }
 
-    /// Finds for each the one that stands in for it.
-    fn stand_in(&mut self) -> Vec<Changed> {
+    /// Finds for each the one that stands in for it; `before` says who was up until now. With nobody up
+    /// to do it, who has been down stays where it is, all others have themselves.
+    fn stand_in(&mut self, before: &[bool]) -> Vec<Changed> {
         let mut changed = Vec::new();
         let is_up = |index: &usize| self.up.get(*index) == Some(&true);
         for (index, value) in self.values.iter_mut().enumerate() {
             let backup = self.backups[index].filter(is_up);
             let default = Some(self.default).filter(is_up);
-            let backup = backup.or(default).unwrap_or(index) as u16;
+            let stays = if before[index] || self.up[index] {
+                index as u16
+            } else {
+                value.backup
+            };
+            let backup = backup.or(default).map_or(stays, |backup| backup as u16);
             if value.backup != backup {
                 value.backup = backup;
                 changed.push((index as u32, *value));
@@ -219,7 +230,20 @@ mod tests {
     }
 
     #[test]
-    fn with_all_silent_each_mapping_stays() {
+    fn who_was_stood_in_for_stays_there_when_the_default_falls_silent_too() {
+        let mut leases = down();
+        for vantage in [0, 1] {
+            leases.renew(vantage, SECOND);
+        }
+        leases.renew(0, 9 * SECOND);
+        leases.expire(12 * SECOND);
+        assert_eq!(serving(&leases, 12 * SECOND), [0, 0, 0]);
+        assert_eq!(leases.expire(20 * SECOND), [], "nobody is up");
+        assert_eq!(serving(&leases, 20 * SECOND), [0, 0, 0]);
+    }
+
+    #[test]
+    fn with_all_silent_at_once_each_mapping_stays() {
         let mut leases = down();
         for vantage in 0..3 {
             leases.renew(vantage, SECOND);
@@ -246,7 +270,8 @@ mod tests {
         let values = leases.values().to_vec();
         let mut again = Leases::of_values(&dns_b(), &values, 51 * SECOND);
         assert_eq!(again.up, [false, false, true]);
-        assert!(!again.expire(70 * SECOND).is_empty());
+        assert_eq!(again.expire(70 * SECOND), [], "nobody is up");
+        assert_eq!(again.up, [false; 3]);
         let late = Leases::of_values(&dns_b(), &values, 70 * SECOND);
         assert_eq!(late.up, [false, false, false]);
     }

@@ -158,7 +158,11 @@ impl Rig {
     /// Where the node's tables are pinned.
     pub fn pins(&self) -> PathBuf {
         let directory = self.node.name().replace('.', "_");
-        self.plan.bpffs.join("dglb").join(directory).join("v1")
+        self.plan
+            .bpffs
+            .join("dglb")
+            .join(directory)
+            .join(format!("v{}", dglb_common::layout::LAYOUT))
     }
 
     /// The node as the oracle sees it: [`RESOLVER`] is mapped to [`NEAR`], the mirror is up.

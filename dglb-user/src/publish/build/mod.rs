@@ -22,8 +22,9 @@ use dglb_common::layout::{
 
 use super::slots::Slots;
 use crate::{
-    config::{Config, DnsLbNode, Role, Site},
+    config::{Config, DnsB, DnsLbNode, Role, Site},
     label::Label,
+    name::OwnerName,
     ready::AddressRow,
     tables::{Tables, client},
 };
@@ -124,6 +125,15 @@ pub fn build(config: &Config, secret: Secret, restored: &Restored) -> Result<Bui
         Role::DnsB(dns_b) => dns_b::build(config, dns_b, secret, restored),
         Role::DnsLb(dns_lb) => dns_lb::build(config, dns_lb, secret),
     }
+}
+
+/// The zones of which the kernel does not have all names, so that it leaves NXDOMAIN to user space.
+pub fn incomplete_zones(dns_b: &DnsB) -> Vec<&OwnerName> {
+    let complete = zone_names::ZoneNames::of(dns_b).complete;
+    let zones = dns_b.zones.iter().zip(complete);
+    zones
+        .filter_map(|(zone, complete)| (!complete).then_some(&zone.apex))
+        .collect()
 }
 
 /// Pages that each vantage has for `groups`.
