@@ -16,8 +16,10 @@ use dglb_tests::{
 const SEED: u64 = 0x0dd0_57a7;
 /// Frames of all cases together, the corpus and the sweeps not counted.
 const FRAMES: usize = 1_000_000;
-/// Answers that each row has at least.
-const OF_EACH_ROW: u64 = 1000;
+/// Another number of frames, for slow machines.
+const FRAMES_VARIABLE: &str = "DGLB_DIFFERENTIAL_FRAMES";
+/// One frame of so many is an answer of any one row, at least.
+const FRAMES_FOR_EACH: usize = 1000;
 /// The oracle takes its time: it judges one answer of so many.
 const JUDGE_EVERY: u64 = 20;
 
@@ -35,12 +37,19 @@ fn compare(name: &str) {
     }
     run.sweep(SEED)
         .unwrap_or_else(|failure| panic!("{failure}"));
-    let frames = FRAMES * case.percent / 100;
-    run.random(SEED, frames)
+    let all = all_frames();
+    run.random(SEED, all * case.percent / 100)
         .unwrap_or_else(|failure| panic!("{failure}"));
     println!("{name}: {:?}", run.tally);
     run.check_counters(&before).unwrap();
-    run.check_quotas(OF_EACH_ROW).unwrap();
+    run.check_quotas((all / FRAMES_FOR_EACH) as u64).unwrap();
+}
+
+fn all_frames() -> usize {
+    std::env::var(FRAMES_VARIABLE).map_or(FRAMES, |number| {
+        let number = number.parse().ok().filter(|number| *number > 0);
+        number.unwrap_or_else(|| panic!("{FRAMES_VARIABLE}: not a number of frames"))
+    })
 }
 
 /// User space before the oracle, every answer judged.
