@@ -7,7 +7,7 @@ use std::{
     fs::File,
     os::fd::{AsFd as _, AsRawFd as _},
     process::{self, Command},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -64,12 +64,35 @@ impl Ends {
         kernel.kernel().program()?.attach(ANSWERING, mode)?;
         let answering = PacketSocket::open(ANSWERING)?;
         enter(&near)?;
-        Ok(Self {
+        let ends = Self {
             asking: PacketSocket::open(ASKING)?,
             answering,
             kernel,
             _delivering: delivering,
-        })
+        };
+        ends.settle()?;
+        Ok(ends)
+    }
+
+    /// Waits until a frame arrives: for some time after it is up, a device throws away what it is to send
+    /// (`noop_qdisc`, until `linkwatch` has run).
+    fn settle(&self) -> Result<()> {
+        const SHORTLY: Duration = Duration::from_millis(200);
+        let mut probe = [0; 60];
+        // Local experimental EtherType 1 (IEEE 802-2014 §9.2.4): passed up.
+        probe[..14].copy_from_slice(&[2, 0, 0, 0, 0, 0x53, 2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
+        let start = Instant::now();
+        loop {
+            self.send(&probe)?;
+            let arrived = self.answering.receive(SHORTLY, |frame| *frame == probe);
+            if arrived.is_ok() {
+                break;
+            }
+            ensure!(start.elapsed() < PATIENCE, "no frame arrives");
+        }
+        // One that was late is none of the tests'.
+        while self.answering.receive(SHORTLY, |_| true).is_ok() {}
+        Ok(())
     }
 
     /// The program.
