@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use aya::{
     Ebpf,
     programs::{Xdp, xdp::XdpMode},
@@ -18,7 +18,12 @@ use aya::{
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use super::packets::PacketSocket;
-use crate::{fuzz::path::InKernel, lab::find_program, lab_object};
+use crate::{
+    fuzz::path::{InKernel, Verdict},
+    lab::find_program,
+    lab_object,
+    model::Model,
+};
 
 /// The interface that asks.
 const ASKING: &str = "asking";
@@ -98,6 +103,31 @@ impl Ends {
     /// The program.
     pub fn kernel(&mut self) -> &mut InKernel {
         &mut self.kernel
+    }
+
+    /// The program of `model` in both modes, each at a wire of its own, with the mode's name.
+    ///
+    /// # Errors
+    /// As [`Ends::connect`].
+    pub fn in_both_modes(model: &Model) -> Result<[(&'static str, Self); 2]> {
+        let connect = |mode| Self::connect(InKernel::load(model)?, mode);
+        Ok([
+            ("native", connect(XdpMode::Driver)?),
+            ("generic", connect(XdpMode::Skb)?),
+        ])
+    }
+
+    /// Sends a frame and gives what becomes of it, which is of the kind of `expected`.
+    ///
+    /// # Errors
+    /// Nothing like it happens.
+    pub fn run(&self, frame: &[u8], expected: &Verdict) -> Result<Verdict> {
+        self.send(frame)?;
+        match expected {
+            Verdict::Reply(_) => self.reply().map(Verdict::Reply),
+            Verdict::Pass(_) => self.passed().map(Verdict::Pass),
+            Verdict::Drop => bail!("nothing can be seen of a frame that is dropped"),
+        }
     }
 
     /// Sends a frame to the program.
