@@ -1,5 +1,6 @@
 //! The answer table, row by row: a sentence, a question, the response; in user space, and through the
-//! kernel program in each kind of frame: what verdict, what frame, what counters.
+//! kernel program in each kind of frame: what verdict, what frame, what counters; by a test run, and over
+//! a wire in native and in generic mode.
 
 mod fixtures;
 
@@ -17,6 +18,7 @@ use dglb_tests::{
     fuzz::path::{self, InKernel, Verdict},
     model::Model,
     oracle,
+    rig::ends::Ends,
     world::{self, STRANGER, STRANGER_V6, UNKNOWN_LABEL, label},
 };
 use dglb_user::answer::{Answerer, Transport};
@@ -120,6 +122,8 @@ struct Tried {
     answerer: Answerer,
     /// `None`: no rights.
     kernel: Option<InKernel>,
+    /// The program at a wire, in each mode.
+    wires: Vec<(&'static str, Ends)>,
 }
 
 impl Tried {
@@ -132,7 +136,11 @@ impl Tried {
             Node::IspLb => world::dns_isp_lb(),
         };
         let kernel = dglb_tests::is_root().then(|| InKernel::load(&model).expect("it loads"));
+        let wires = kernel
+            .iter()
+            .flat_map(|_| Ends::in_both_modes(&model).expect("wires"));
         Self {
+            wires: wires.collect(),
             answerer: path::answerer(&model),
             model,
             kernel,
@@ -170,6 +178,10 @@ impl Tried {
                 let counted = counted(&before, &kernel.counters().expect("counters"));
                 let judged = oracle::frame::judge_reply(&self.model, &frame, &own.octets);
                 assert_eq!(judged, Ok(own.counter), "{about}");
+                for (mode, ends) in &self.wires {
+                    let seen = ends.run(&frame, &verdict).expect("what a test run says");
+                    assert_eq!(seen, verdict, "{about}, {mode}");
+                }
                 if is_answered_in_kernel(fixture, query.qtype) {
                     assert_eq!(verdict, Verdict::Reply(own.octets), "{about}");
                     assert_eq!(counted, [(own.counter, 1)], "{about}");

@@ -2,6 +2,7 @@
 //! the same octets; what it passes is unaltered; and each answer says what the oracle says. A million
 //! frames in all; `cargo xtask fuzz` runs more.
 
+use dglb_common::stage;
 use dglb_tests::{
     fuzz::{
         case::{self, Case},
@@ -11,6 +12,7 @@ use dglb_tests::{
     },
     world,
 };
+use dglb_user::kernel::PROGRAM;
 
 /// Where the frames begin; any other is as good.
 const SEED: u64 = 0x0dd0_57a7;
@@ -107,11 +109,20 @@ fn the_verifier_has_room_left() {
         return;
     }
     let mut kernel = InKernel::load(&world::dns_b()).expect("the program loads");
-    let program = kernel.kernel().program().expect("it is there");
-    let info = program.info().expect("it is loaded");
-    let verified = info
-        .verified_instruction_count()
-        .expect("kernel 5.16 says it");
-    println!("verified instructions: {verified}");
-    assert!(verified > 0 && verified < MOST_VERIFIED, "{verified}");
+    let kernel = kernel.kernel();
+    let mut sum = 0;
+    for name in [PROGRAM].into_iter().chain(stage::PROGRAMS) {
+        let program = kernel.program_named(name).expect("it is there");
+        let info = program.info().expect("it is loaded");
+        let verified = info
+            .verified_instruction_count()
+            .expect("kernel 5.16 says it");
+        println!("{name}: {verified} verified instructions");
+        assert!(
+            verified > 0 && verified < MOST_VERIFIED,
+            "{name}: {verified}"
+        );
+        sum += verified;
+    }
+    println!("{sum} in all");
 }

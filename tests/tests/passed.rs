@@ -1,5 +1,6 @@
 //! What the kernel passes unaltered, and what it counts that as: one line for each sentence of the
-//! specification, each in IPv4 and IPv6, without VLAN, with 802.1Q and with QinQ.
+//! specification, each in IPv4 and IPv6, without VLAN, with 802.1Q and with QinQ; by a test run, and over a
+//! wire in native and in generic mode.
 
 use std::net::IpAddr;
 
@@ -14,6 +15,7 @@ use dglb_tests::{
     frames::{Message, OUTER_TAG, Packet, TAG, opt},
     fuzz::path::{InKernel, Verdict},
     model::{Model, monotonic_ns},
+    rig::ends::Ends,
     world::{self, SENDER, SENDER_V6, STRANGER, STRANGER_V6},
 };
 use dglb_user::publish::DataPath as _;
@@ -375,6 +377,7 @@ fn check(all: &[Passed], sources: [IpAddr; 2], is_meant: fn(&Packet) -> bool) {
     }
     let model = world::dns_lb();
     let mut kernel = InKernel::load(&model).expect("the program loads");
+    let wires = Ends::in_both_modes(&model).expect("wires");
     for packet in sound(&model, sources).into_iter().filter(is_meant) {
         let verdict = kernel.run(&packet.octets()).expect("it runs");
         assert!(
@@ -392,6 +395,11 @@ fn check(all: &[Passed], sources: [IpAddr; 2], is_meant: fn(&Packet) -> bool) {
             assert_eq!(verdict, Verdict::Pass(frame), "{about}");
             let counted = counted(&before, &kernel.counters().expect("counters"));
             assert_eq!(counted, [(case.reason.name(), 1)], "{about}");
+            for (mode, ends) in &wires {
+                let passed = Verdict::Pass(changed.octets());
+                let seen = ends.run(&changed.octets(), &passed).expect(&about);
+                assert_eq!(seen, passed, "{about}, {mode}");
+            }
         }
     }
 }

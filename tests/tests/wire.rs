@@ -35,12 +35,7 @@ fn check_generated(mode: XdpMode) {
             }
             let about = format!("{name}: {}: {}", frame.about, hex(&frame.octets));
             let verdict = alone.run(&frame.octets).expect("it runs");
-            ends.send(&frame.octets).expect("it is sent");
-            let seen = match verdict {
-                Verdict::Reply(_) => ends.reply().map(Verdict::Reply),
-                Verdict::Pass(_) => ends.passed().map(Verdict::Pass),
-                Verdict::Drop => panic!("dropped: {about}"),
-            };
+            let seen = ends.run(&frame.octets, &verdict);
             let seen = seen.unwrap_or_else(|error| panic!("{error:#}: {about}"));
             assert_eq!(seen, verdict, "{about}");
             match seen {

@@ -74,9 +74,10 @@ struct Fault {
 }
 
 /// What became of a fault.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Outcome {
-    Caught,
+    /// By this case and frame, in words.
+    Caught(String),
     Missed,
 }
 
@@ -102,14 +103,14 @@ impl Trial<'_> {
             let object = self
                 .plant(fault)
                 .with_context(|| format!("\"{}\" could not be planted", fault.name))?;
-            let outcome = self.try_object(&object)?;
-            let said = match outcome {
-                Outcome::Caught => "caught",
-                Outcome::Missed => "MISSED",
-            };
-            println!("{said}: {}: {}", fault.name, fault.sentence);
-            if outcome == Outcome::Missed {
-                missed.push(fault.name.as_str());
+            match self.try_object(&object)? {
+                Outcome::Caught(by) => {
+                    println!("caught: {}: {} ({by})", fault.name, fault.sentence);
+                }
+                Outcome::Missed => {
+                    println!("MISSED: {}: {}", fault.name, fault.sentence);
+                    missed.push(fault.name.as_str());
+                }
             }
         }
         ensure!(
@@ -163,7 +164,11 @@ impl Trial<'_> {
             .with_context(|| format!("cannot start {}", self.fuzz.display()))?;
         match output.status.code() {
             Some(0) => Ok(Outcome::Missed),
-            Some(FOUND) => Ok(Outcome::Caught),
+            Some(FOUND) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let first = said.lines().next().unwrap_or_default();
+                Ok(Outcome::Caught(first.to_owned()))
+            }
             _ => bail!(
                 "{} ended with {}: {}",
                 process::shown(&command),

@@ -113,7 +113,11 @@ impl Kernel {
         self.program_named(PROGRAM)
     }
 
-    fn program_named(&mut self, name: &'static str) -> Result<&mut Xdp, KernelError> {
+    /// One of the programs: the attached one, or a stage behind it ([`stage::PROGRAMS`]).
+    ///
+    /// # Errors
+    /// [`KernelError::Missing`]: there is none of this name.
+    pub fn program_named(&mut self, name: &'static str) -> Result<&mut Xdp, KernelError> {
         let program = self
             .ebpf
             .program_mut(name)

@@ -47,7 +47,7 @@ pub fn all() -> Vec<Case> {
             ..case("large-dns-b", large_b, delegating, 3)
         },
         Case {
-            frequent: &[LbAddress, LbNodata, LbHost, LbNxdomain],
+            frequent: &[LbAddress, LbHost, LbNxdomain],
             ..case("large-dns-lb", large_lb, LB, 3)
         },
     ]

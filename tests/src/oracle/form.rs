@@ -101,6 +101,10 @@ fn plain(octets: &[u8], header: &Header, believes: bool) -> Option<Result<Plain,
     for index in 0..counts.authorities + counts.additionals {
         let at = decoder.index();
         let record = record(&mut decoder)?;
+        // RFC 1035 §4.1.4: a pointer leads to "a prior occurrence of the same name": none is in the header.
+        if leads_into_header(octets, at) {
+            return None;
+        }
         if record.rtype != 41 || index < counts.authorities {
             continue;
         }
@@ -165,6 +169,22 @@ fn subnet(data: &[u8]) -> Option<Subnet> {
     let net = IpNet::new(address, len).ok()?;
     // "padding with 0 bits to pad to the end of the last octet needed".
     (net.trunc() == net).then_some(Subnet { net })
+}
+
+/// Whether a name that hickory-proto could read has a pointer into the header.
+fn leads_into_header(octets: &[u8], mut at: usize) -> bool {
+    loop {
+        match octets[at] {
+            0 => return false,
+            len @ 1..=63 => at += 1 + usize::from(len),
+            high => {
+                at = usize::from(high & 0x3f) << 8 | usize::from(octets[at + 1]);
+                if at < 12 {
+                    return true;
+                }
+            }
+        }
+    }
 }
 
 struct Raw {

@@ -7,10 +7,10 @@ use std::{
     fs::File,
     os::fd::{AsFd as _, AsRawFd as _},
     process::{self, Command},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use aya::{
     Ebpf,
     programs::{Xdp, xdp::XdpMode},
@@ -18,7 +18,12 @@ use aya::{
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use super::packets::PacketSocket;
-use crate::{fuzz::path::InKernel, lab::find_program, lab_object};
+use crate::{
+    fuzz::path::{InKernel, Verdict},
+    lab::find_program,
+    lab_object,
+    model::Model,
+};
 
 /// The interface that asks.
 const ASKING: &str = "asking";
@@ -64,17 +69,65 @@ impl Ends {
         kernel.kernel().program()?.attach(ANSWERING, mode)?;
         let answering = PacketSocket::open(ANSWERING)?;
         enter(&near)?;
-        Ok(Self {
+        let ends = Self {
             asking: PacketSocket::open(ASKING)?,
             answering,
             kernel,
             _delivering: delivering,
-        })
+        };
+        ends.settle()?;
+        Ok(ends)
+    }
+
+    /// Waits until a frame arrives: for some time after it is up, a device throws away what it is to send
+    /// (`noop_qdisc`, until `linkwatch` has run).
+    fn settle(&self) -> Result<()> {
+        const SHORTLY: Duration = Duration::from_millis(200);
+        let mut probe = [0; 60];
+        // Local experimental EtherType 1 (IEEE 802-2014 §9.2.4): passed up.
+        probe[..14].copy_from_slice(&[2, 0, 0, 0, 0, 0x53, 2, 0, 0, 0, 0, 1, 0x88, 0xb5]);
+        let start = Instant::now();
+        loop {
+            self.send(&probe)?;
+            let arrived = self.answering.receive(SHORTLY, |frame| *frame == probe);
+            if arrived.is_ok() {
+                break;
+            }
+            ensure!(start.elapsed() < PATIENCE, "no frame arrives");
+        }
+        // One that was late is none of the tests'.
+        while self.answering.receive(SHORTLY, |_| true).is_ok() {}
+        Ok(())
     }
 
     /// The program.
     pub fn kernel(&mut self) -> &mut InKernel {
         &mut self.kernel
+    }
+
+    /// The program of `model` in both modes, each at a wire of its own, with the mode's name.
+    ///
+    /// # Errors
+    /// As [`Ends::connect`].
+    pub fn in_both_modes(model: &Model) -> Result<[(&'static str, Self); 2]> {
+        let connect = |mode| Self::connect(InKernel::load(model)?, mode);
+        Ok([
+            ("native", connect(XdpMode::Driver)?),
+            ("generic", connect(XdpMode::Skb)?),
+        ])
+    }
+
+    /// Sends a frame and gives what becomes of it, which is of the kind of `expected`.
+    ///
+    /// # Errors
+    /// Nothing like it happens.
+    pub fn run(&self, frame: &[u8], expected: &Verdict) -> Result<Verdict> {
+        self.send(frame)?;
+        match expected {
+            Verdict::Reply(_) => self.reply().map(Verdict::Reply),
+            Verdict::Pass(_) => self.passed().map(Verdict::Pass),
+            Verdict::Drop => bail!("nothing can be seen of a frame that is dropped"),
+        }
     }
 
     /// Sends a frame to the program.
