@@ -8,6 +8,7 @@ use dglb_common::{
         ChunkWord, MAX_RUN, MAX_SUBNET_SENDERS, MappingWord, Prefix, PrefixValue,
         RUN_ENTRIES_PER_ELEMENT, RunEntry, Settings, client_check,
     },
+    packet::bind,
 };
 
 use crate::maps::{CLIENT_CHUNKS, CLIENT_RUNS, PREFIXES_V4, PREFIXES_V6, RESOLVERS_V6};
@@ -52,7 +53,9 @@ pub fn is_subnet_sender(source: Client, settings: &Settings) -> bool {
 #[inline(always)]
 fn is_in_any(source: Client, prefixes: &[Prefix; MAX_SUBNET_SENDERS], count: u32) -> bool {
     for index in 0..MAX_SUBNET_SENDERS {
-        if index as u32 >= count {
+        // Bound, or LLVM counts down from the smaller of the two ends, of which the verifier of kernel 6.1
+        // does not know the limits.
+        if bind(index) as u32 >= count {
             break;
         }
         if source.is_in(&prefixes[index]) {

@@ -10,7 +10,7 @@ use dglb_common::{
     client::{self, Client},
     counters::Counter,
     layout::{LimitPrefix, LimitRate, MAX_LIMIT_PREFIXES, Secret, Settings},
-    packet::Scratch,
+    packet::{Scratch, bind},
 };
 
 use crate::maps::{HEARTBEAT, LIMITS};
@@ -139,7 +139,8 @@ fn longest(
     count: u32,
 ) -> Option<&LimitPrefix> {
     for index in 0..MAX_LIMIT_PREFIXES {
-        if index as u32 >= count {
+        // Bound for the reason that `client::is_in_any` has.
+        if bind(index) as u32 >= count {
             break;
         }
         if source.is_in(&prefixes[index].prefix) {

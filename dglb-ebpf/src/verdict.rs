@@ -5,7 +5,10 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use aya_log_ebpf::trace;
-use dglb_common::counters::{COUNTERS, Counter, Kind};
+use dglb_common::{
+    counters::{COUNTERS, Counter, Kind},
+    packet::bind,
+};
 
 use crate::maps::COUNTERS_MAP;
 
@@ -36,9 +39,12 @@ pub fn count(counter: u32) {
     let Some(counters) = COUNTERS_MAP.get_ptr_mut(0) else {
         return;
     };
-    if (counter as usize) < COUNTERS {
+    // Bound, or LLVM leaves the comparison out where an earlier one says the same, which the verifier of
+    // kernel 6.1 has forgotten by now.
+    let counter = bind(counter as usize);
+    if counter < COUNTERS {
         // SAFETY: the map's value is COUNTERS consecutive u64 of this CPU.
-        let place = unsafe { counters.cast::<u64>().add(counter as usize) };
+        let place = unsafe { counters.cast::<u64>().add(counter) };
         // SAFETY: as above, and XDP programs are not preempted by each other on one CPU.
         unsafe { *place += 1 };
     }

@@ -94,7 +94,7 @@ fn client_subnet(
 ) -> Result<Subnet, Counter> {
     let thought = Counter::PassedEdns;
     // At most 511 octets: the loop has left the verifier with less.
-    let position = (scratch.forget(position >> 8) << 8 | scratch.forget(position & 0xff)) & 0x1ff;
+    let position = scratch.forget_long(position) & 0x1ff;
     let head = dns.read::<u64>(start + position).ok_or(thought)?;
     let [_, _, len_0, len_1, family_0, family_1, source_len, scope] = head.to_ne_bytes();
     let is_v6 = match [family_0, family_1] {

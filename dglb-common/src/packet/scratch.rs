@@ -1,6 +1,6 @@
 //! A frame's work in memory that the verifier knows less of than of the stack.
 
-use super::{Datagram, Edns, Question};
+use super::{Datagram, Edns, Question, bind};
 use crate::{
     client::Client,
     name::{MAX_LABELS, NameHash},
@@ -159,6 +159,8 @@ impl Scratch {
     /// Start of a label; `label` is below the number of labels.
     #[inline(always)]
     pub fn start(&self, label: usize) -> usize {
-        usize::from(self.starts[label & MAX_LABELS])
+        // Bound, or LLVM leaves the mask out where the number is a difference: that it is not negative
+        // the verifier of kernel 6.1 does not learn from a comparison of two variables.
+        usize::from(self.starts[bind(label) & MAX_LABELS])
     }
 }
