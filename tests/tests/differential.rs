@@ -2,6 +2,8 @@
 //! the same octets; what it passes is unaltered; and each answer says what the oracle says. A million
 //! frames in all; `cargo xtask fuzz` runs more.
 
+use std::env;
+
 use dglb_common::stage;
 use dglb_tests::{
     fuzz::{
@@ -16,9 +18,10 @@ use dglb_user::kernel::PROGRAM;
 
 /// Where the frames begin; any other is as good.
 const SEED: u64 = 0x0dd0_57a7;
-/// Frames of all cases together, the corpus and the sweeps not counted.
+/// Frames of all cases together, the corpus and the sweeps not counted; the environment's `DGLB_FRAMES`
+/// says otherwise, for a machine in emulation.
 const FRAMES: usize = 1_000_000;
-/// Answers that each row has at least.
+/// Answers that each row has at least, of so many frames.
 const OF_EACH_ROW: u64 = 1000;
 /// The oracle takes its time: it judges one answer of so many.
 const JUDGE_EVERY: u64 = 20;
@@ -37,12 +40,17 @@ fn compare(name: &str) {
     }
     run.sweep(SEED)
         .unwrap_or_else(|failure| panic!("{failure}"));
-    let frames = FRAMES * case.percent / 100;
+    let all = match env::var("DGLB_FRAMES") {
+        Ok(frames) => frames.parse().expect("DGLB_FRAMES is a number"),
+        Err(_) => FRAMES,
+    };
+    let frames = all * case.percent / 100;
     run.random(SEED, frames)
         .unwrap_or_else(|failure| panic!("{failure}"));
     println!("{name}: {:?}", run.tally);
     run.check_counters(&before).unwrap();
-    run.check_quotas(OF_EACH_ROW).unwrap();
+    let of_each = OF_EACH_ROW * all as u64 / FRAMES as u64;
+    run.check_quotas(of_each).unwrap();
 }
 
 /// User space before the oracle, every answer judged.

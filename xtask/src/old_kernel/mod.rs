@@ -128,6 +128,8 @@ fn job(
         ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
         // Nothing that is skipped there would be missed.
         ("DGLB_SKIP_IS_FAILURE".to_owned(), "1".to_owned()),
+        // An emulated processor is slow: the differential test sends fewer than a million frames.
+        ("DGLB_FRAMES".to_owned(), "60000".to_owned()),
     ];
     for (variable, path) in launch::built_things(workspace, dglb) {
         environment.push((variable.to_owned(), path.to_string_lossy().into_owned()));
