@@ -10,6 +10,9 @@ use crate::{
 /// Offset of the question's name in the message: behind the header.
 pub const NAME: usize = 12;
 
+/// Where the root's octet stands at most: a name has 255 octets (RFC 1035 §3.1).
+const MAX_ROOT: usize = 254;
+
 /// What was asked.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,37 +45,32 @@ impl Question {
 /// The name is compressed, too long or cut off, or the class is not IN.
 #[inline(always)]
 pub fn question(message: &Frame<'_>, scratch: &mut Scratch) -> Result<Question, Counter> {
+    let form = Counter::PassedForm;
     let mut root = 0_usize;
-    let mut labels = 0_usize;
-    let mut complete = false;
+    let mut labels = None;
     // One turn a label and one for the root. 127 labels of one octet fill 254 octets.
-    for _ in 0..MAX_LABELS + 1 {
-        let len = usize::from(message.read::<u8>(NAME + root).ok_or(Counter::PassedForm)?);
+    for label in 0..=MAX_LABELS {
+        let len = usize::from(message.read::<u8>(NAME + root).ok_or(form)?);
         if len == 0 {
-            complete = true;
+            labels = Some(label);
             break;
         }
         // 64 and more: compression pointers and what was never defined (RFC 1035 §4.1.4).
         if len >= MAX_LABEL_OCTETS {
-            return Err(Counter::PassedForm);
+            return Err(form);
         }
-        scratch.starts[labels & MAX_LABELS] = root as u8;
-        labels += 1;
+        scratch.starts[label] = root as u8;
         root += 1 + len;
-        if root > 254 {
-            return Err(Counter::PassedForm);
-        }
     }
-    if !complete {
-        return Err(Counter::PassedForm);
+    let labels = labels.ok_or(form)?;
+    if root > MAX_ROOT {
+        return Err(form);
     }
     let labels = scratch.forget(labels);
     let root = scratch.forget(root);
-    let fixed = message
-        .read::<[u8; 4]>(NAME + root + 1)
-        .ok_or(Counter::PassedForm)?;
+    let fixed = message.read::<[u8; 4]>(NAME + root + 1).ok_or(form)?;
     if u16::from_be_bytes([fixed[2], fixed[3]]) != CLASS_IN {
-        return Err(Counter::PassedForm);
+        return Err(form);
     }
     Ok(Question {
         labels,

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
 use super::{Options, Plan, million, peers, repeated, servers, svg};
@@ -21,6 +21,9 @@ struct Arguments {
     /// Fewer and shorter rounds
     #[arg(long)]
     quick: bool,
+    /// Only this measure of those that are a share of the reflector, and nothing else; may be given again
+    #[arg(long, value_name = "MEASURE", conflicts_with = "stages")]
+    only: Vec<String>,
     /// Also draw the figures into this file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -30,6 +33,13 @@ struct Arguments {
     /// Then compare with other DNS servers that are installed, all asked by kxdpgun; not in the JSON
     #[arg(long)]
     peers: bool,
+}
+
+impl Arguments {
+    /// Whether a measure whose name begins so is to be taken.
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only.starts_with(name))
+    }
 }
 
 /// Frames of a run, about a tenth of a second: short, so that the runs that are compared meet the
@@ -58,8 +68,15 @@ fn run(arguments: &Arguments) -> Result<()> {
         rounds,
         frames,
         rate: servers::RAISED,
-        million: million::FULL.filter(|_| !arguments.stages),
+        million: million::FULL.filter(|_| !arguments.stages && arguments.wants("b-referral-1m")),
     })?;
+    if !arguments.only.is_empty() {
+        plan.shares.retain(|share| arguments.wants(share.name));
+        ensure!(!plan.shares.is_empty(), "there is no such measure");
+        plan.shapes.clear();
+        plan.two_queues = false;
+        plan.repeated.clear();
+    }
     if arguments.stages {
         plan.shares.truncate(1);
         plan.shapes.clear();

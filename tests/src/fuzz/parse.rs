@@ -97,7 +97,7 @@ pub fn check(model: &Model, settings: &Settings, frame: &[u8]) -> Result<bool, S
         qtype,
         u64::from(u16::from(plain.query.query_type())),
     )?;
-    same("labels", labels, usize::from(name.num_labels()))?;
+    same("labels", labels, name.iter().count())?;
     let mut start = 0;
     for (index, label) in name.iter().enumerate() {
         same("start of a label", read.scratch.start(index), start)?;

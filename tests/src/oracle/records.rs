@@ -49,12 +49,12 @@ pub(super) fn hinfo(owner: &Name, ttl: u32) -> Record {
 
 /// The characters of the label directly below `ancestor`, small, if `name` lies below.
 pub(super) fn label_below(name: &Name, ancestor: &Name) -> Option<String> {
-    if !ancestor.zone_of(name) || name.num_labels() <= ancestor.num_labels() {
+    // Not `num_labels`, which does not count an asterisk.
+    let in_front = name.iter().count().checked_sub(ancestor.iter().count())?;
+    if !ancestor.zone_of(name) {
         return None;
     }
-    let label = name
-        .iter()
-        .nth(usize::from(name.num_labels() - ancestor.num_labels()) - 1)?;
+    let label = name.iter().nth(in_front.checked_sub(1)?)?;
     String::from_utf8(label.to_ascii_lowercase()).ok()
 }
 
