@@ -6,7 +6,10 @@
 
 use dglb_common::layout::MAX_VANTAGES;
 
-use crate::tables::Tables;
+use crate::{
+    config::{DnsLbNode, Form},
+    tables::Tables,
+};
 
 /// Resolvers that a DNS-B maps, if the file does not say.
 pub const DEFAULT_RESOLVERS: u32 = 1_000_000;
@@ -123,15 +126,29 @@ pub fn check(tables: &Tables) -> Result<(), TableFull> {
     Ok(())
 }
 
-/// Ready answers that services with `groups` different pairs of form and TTL need at a DNS-B with
-/// `dns_lbs`; form `cname` needs two, so this is an upper bound.
-pub const fn answers(groups: usize, dns_lbs: usize) -> usize {
-    groups.saturating_mul(dns_lbs).saturating_mul(2)
+/// Sizes that a referral to this DNS-LB has (`ready::referral`): with its backup, without, and without
+/// IPv6 glue.
+pub fn referral_sizes(dns_lb: &DnsLbNode) -> usize {
+    1 + usize::from(dns_lb.backup.is_some()) + usize::from(dns_lb.address_v6.is_some())
+}
+
+/// Ready answers that services of one form and one TTL need at a DNS-B with `dns_lbs`, whose referrals
+/// have `sizes` in all: form `referral` those, form `cname` a CNAME, the referral of a label, and that of an
+/// unknown label.
+pub fn answers(form: Form, dns_lbs: usize, sizes: usize) -> usize {
+    match form {
+        Form::Referral => sizes,
+        Form::Cname => dns_lbs + 2 * sizes,
+        // Addresses: no configuration asks for them.
+        Form::Direct | Form::Cache => 0,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
+
+    use dglb_common::counters::Counter;
 
     use super::*;
     use crate::{
@@ -186,6 +203,34 @@ mod tests {
                 assert!(said.contains(piece), "{piece} is not in {said}");
             }
         }
+    }
+
+    #[test]
+    fn as_many_answers_are_made_as_are_reckoned_with() {
+        let text = include_str!("../../docs/examples/dns-b.toml").replacen(
+            "address = \"198.51.100.7\"\n",
+            "address = \"198.51.100.7\"\naddress_v6 = \"2001:db8::7\"\nbackup = \"lb2.isp2.example\"\n",
+            1,
+        );
+        let config = Config::from_text("dns-b.toml", &text).expect("a changed example");
+        let Role::DnsB(dns_b) = &config.role else {
+            panic!("another role")
+        };
+        let sizes: Vec<_> = dns_b.dns_lbs.iter().map(referral_sizes).collect();
+        assert_eq!(sizes, [3, 1]);
+        let built = build::build(&config, Default::default(), &Restored::default());
+        let tables = built.expect("room").tables;
+        let of_rows = |rows: &[Counter]| {
+            let answers = tables.answers.iter();
+            let is_of = |row: u32| rows.iter().any(|counter| *counter as u32 == row);
+            let answers = answers.filter(|answer| answer.len != 0 && is_of(answer.row));
+            answers.count()
+        };
+        assert_eq!(of_rows(&[Counter::BR]), answers(Form::Referral, 2, 4));
+        assert_eq!(
+            of_rows(&[Counter::BCName, Counter::BCLabel]),
+            answers(Form::Cname, 2, 4)
+        );
     }
 
     #[test]

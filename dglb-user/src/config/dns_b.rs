@@ -62,7 +62,7 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>, node: Option<&Node
     if zones_complete {
         zone::check(report, &zones, &Balanced::new(names));
     }
-    check_answers(report, &services, dns_lbs.len());
+    check_answers(report, &services, &dns_lbs);
     let services = place_services(report, services, &zones, zones_complete);
     if let Some(node) = node {
         check_addresses(report, node, &dns_lbs, map.as_ref());
@@ -145,17 +145,24 @@ fn read_service(mut table: Table<'_>) -> Option<ReadService> {
 }
 
 /// Each pair of form and TTL needs answers of its own for each DNS-LB.
-fn check_answers(report: &Report<'_>, services: &[ReadService], dns_lbs: usize) {
+fn check_answers(report: &Report<'_>, services: &[ReadService], dns_lbs: &[Found<DnsLbNode>]) {
+    let sizes = dns_lbs.iter();
+    let sizes = sizes
+        .map(|node| capacity::referral_sizes(&node.value))
+        .sum();
     let mut groups = HashSet::new();
+    let mut needed = 0;
     let mut first_too_many = None;
     for service in services {
-        groups.insert((service.form.value == Form::Cname, service.referral_ttl));
-        if capacity::answers(groups.len(), dns_lbs) > MAX_ANSWERS {
+        let form = service.form.value;
+        if groups.insert((form == Form::Cname, service.referral_ttl)) {
+            needed += capacity::answers(form, dns_lbs.len(), sizes);
+        }
+        if needed > MAX_ANSWERS {
             first_too_many = first_too_many.or(Some(&service.name.at));
         }
     }
     if let Some(at) = first_too_many {
-        let needed = capacity::answers(groups.len(), dns_lbs);
         table_sizes::refuse(report, at, TableFull::Answers { needed });
     }
 }

@@ -120,11 +120,12 @@ fn answers_that_no_table_has_room_for_are_refused() {
         }
         text
     };
-    // 602 DNS-LBs, 868 + 2 pairs, 2 answers each: 1,047,480; with one pair more: 1,048,684.
-    load(&many(868));
-    let errors = errors_of(&many(900));
+    // 602 DNS-LBs without backup and IPv6: 1 answer each for 1 + 1737 pairs of form R, 3 for that of form C:
+    // 1,048,082; with one pair more 602 more.
+    load(&many(1737));
+    let errors = errors_of(&many(1800));
     assert_eq!(errors.0.len(), 1, "{errors}");
-    assert_eq!(errors.0[0].key, "service[870].name");
+    assert_eq!(errors.0[0].key, "service[1739].name");
     for piece in ["table answers", "1048576", "1086008 are needed"] {
         assert!(errors.0[0].message.contains(piece), "{errors}");
     }
