@@ -5,6 +5,7 @@ use dglb_common::counters::Counter;
 
 use crate::{
     client::Asker,
+    fit,
     maps::{SECRET, SETTINGS},
     names, rows, stage,
 };
@@ -15,8 +16,8 @@ pub fn run(ctx: &XdpContext) -> Result<(), Counter> {
     let settings = SETTINGS.get(0).ok_or(Counter::PassedTable)?;
     let secret = SECRET.get(0).ok_or(Counter::PassedTable)?;
     let scratch = stage::scratch()?;
-    // Who is over the limit gets a stub, whatever was asked.
     if scratch.limited != 0 {
+        scratch.reply = fit::STUB;
         return Ok(());
     }
     let datagram = scratch.datagram();
@@ -29,8 +30,6 @@ pub fn run(ctx: &XdpContext) -> Result<(), Counter> {
         subnet_len: scratch.edns.source_len,
     };
     let found = rows::answer(&dns, scratch, &question, &matched, settings, secret, &asker)?;
-    scratch.answer = found.answer.0;
-    scratch.prefix = found.prefix as u64;
-    scratch.scope = u64::from(found.scope);
+    scratch.reply = fit::fitting(&found, &datagram, &question, &scratch.edns())?;
     Ok(())
 }

@@ -12,6 +12,8 @@ mod choose;
 #[cfg(target_arch = "bpf")]
 mod client;
 #[cfg(target_arch = "bpf")]
+mod fit;
+#[cfg(target_arch = "bpf")]
 mod limit;
 #[cfg(target_arch = "bpf")]
 mod maps;

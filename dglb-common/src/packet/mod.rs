@@ -18,5 +18,5 @@ pub use self::{
     headers::{Datagram, IPV4_TO_DNS, IPV6_TO_DNS, Message, datagram, message},
     options::{SUBNET_HEAD, Subnet},
     question::{NAME, Question, question, word_before},
-    scratch::Scratch,
+    scratch::{Reply, Scratch},
 };

@@ -5,8 +5,8 @@
 use dglb_common::{
     layout::{
         Answer, KIND_A, KIND_AAAA, KIND_CNAME, KIND_HOST_A, KIND_HOST_AAAA, KIND_HOST_NODATA,
-        KIND_NODATA, KIND_NS, KIND_NXDOMAIN, KIND_REFERRAL, KIND_SOA, KIND_UNKNOWN_LABEL,
-        MAX_LABEL_COUNTS, NameRole, NameWord,
+        KIND_NODATA, KIND_NS, KIND_NXDOMAIN, KIND_REFERRAL, KIND_SOA, KIND_UNKNOWN_LABEL, NameRole,
+        NameWord,
     },
     query::{TYPE_A, TYPE_AAAA, TYPE_NS, TYPE_SOA, is_fast_type},
 };

@@ -2,7 +2,7 @@
 
 use dglb_common::{
     client::{Client, mask},
-    layout::{LimitPrefix, LimitRate, MAX_LABEL_COUNTS, Prefix, Settings},
+    layout::{LimitPrefix, LimitRate, Prefix, Settings},
 };
 use ipnet::IpNet;
 
