@@ -44,13 +44,9 @@ pub struct Settings {
     pub addresses_v4: [[u8; 4]; MAX_ADDRESSES],
     /// The IPv6 addresses answered on; the first `address_count_v6`.
     pub addresses_v6: [[u8; 16]; MAX_ADDRESSES],
-    /// How many labels names have, each number once, ascending; what is left over is 255, more than
-    /// any name has.
+    /// How many labels names have, each number once, descending, so that the first name found is the
+    /// longest; what is left over is 0.
     pub label_counts: [u8; MAX_LABEL_COUNTS],
-    /// The highest of `label_counts` in use.
-    pub most_labels: u32,
-    /// Not used.
-    pub reserved: u32,
     /// Entries of `addresses_v4` in use.
     pub address_count_v4: u32,
     /// Entries of `addresses_v6` in use.
@@ -214,12 +210,10 @@ pub struct NameWord(pub u32);
 impl NameWord {
     /// Groups that a node can have.
     pub const MAX_GROUPS: u32 = 1 << 20;
-    /// Flag: the table may have names below this one, a longer match is looked for.
-    pub const BELOW: u32 = 1 << 20;
     /// Flag: the zone is complete: what is below this name and not in the table does not exist.
-    pub const COMPLETE: u32 = 1 << 21;
+    pub const COMPLETE: u32 = 1 << 20;
     /// Flag of [`NameRole::LbCname`]: the name itself is answered too (DNS-ISP-LB).
-    pub const ITSELF: u32 = 1 << 22;
+    pub const ITSELF: u32 = 1 << 21;
 
     /// Puts the word together; `group` is below [`Self::MAX_GROUPS`], `flags` are those above.
     pub const fn new(role: NameRole, flags: u32, group: u32) -> Self {
@@ -663,7 +657,7 @@ const _: () = {
         size_of::<Settings>()
             == MAX_ADDRESSES * 20
                 + MAX_LABEL_COUNTS
-                + 16 * 4
+                + 14 * 4
                 + 8
                 + 16
                 + 2 * MAX_LIMIT_PREFIXES * 32

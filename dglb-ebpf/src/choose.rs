@@ -6,16 +6,19 @@ use dglb_common::counters::Counter;
 use crate::{
     client::Asker,
     maps::{SECRET, SETTINGS},
-    names, rows,
-    stage::{self, REPLY, Stage},
+    names, rows, stage,
 };
 
-/// Chooses the answer. `Ok`: the stage that has the next word.
+/// Chooses the answer. `Ok`: `reply` has the next word.
 #[inline(always)]
-pub fn run(ctx: &XdpContext) -> Result<Stage, Counter> {
+pub fn run(ctx: &XdpContext) -> Result<(), Counter> {
     let settings = SETTINGS.get(0).ok_or(Counter::PassedTable)?;
     let secret = SECRET.get(0).ok_or(Counter::PassedTable)?;
     let scratch = stage::scratch()?;
+    // Who is over the limit gets a stub, whatever was asked.
+    if scratch.limited != 0 {
+        return Ok(());
+    }
     let datagram = scratch.datagram();
     let question = scratch.question();
     let dns = stage::frame(ctx).skip(datagram.dns());
@@ -29,5 +32,5 @@ pub fn run(ctx: &XdpContext) -> Result<Stage, Counter> {
     scratch.answer = found.answer.0;
     scratch.prefix = found.prefix as u64;
     scratch.scope = u64::from(found.scope);
-    Ok(REPLY)
+    Ok(())
 }

@@ -34,13 +34,15 @@ mod verdict;
 mod entry {
     use aya_ebpf::{macros::xdp, programs::XdpContext};
 
+    use dglb_common::stage::{CHOOSE, REPLY};
+
     use crate::{choose, read, reply, stage, verdict};
 
     /// Answers a DNS query, passes the frame up unaltered, or drops it for a counted reason.
     #[xdp]
     pub fn dglb(ctx: XdpContext) -> u32 {
         let reason = match read::run(&ctx) {
-            Ok(next) => stage::go_on(&ctx, next),
+            Ok(()) => stage::go_on(&ctx, CHOOSE),
             Err(reason) => reason,
         };
         verdict::not_answered(&ctx, reason)
@@ -50,7 +52,7 @@ mod entry {
     #[xdp]
     pub fn dglb_choose(ctx: XdpContext) -> u32 {
         let reason = match choose::run(&ctx) {
-            Ok(next) => stage::go_on(&ctx, next),
+            Ok(()) => stage::go_on(&ctx, REPLY),
             Err(reason) => reason,
         };
         verdict::not_answered(&ctx, reason)

@@ -28,15 +28,20 @@ pub fn find(
     settings: &Settings,
     secret: &Secret,
 ) -> Result<Match, Counter> {
-    hash_words(dns, scratch, question, settings, secret)?;
-    let mut best = Match {
-        labels: 0,
-        word: NameWord(0),
-    };
-    // Only label counts that occur are looked up.
+    // Only label counts that occur are looked up, the longest name first; as many octets are hashed.
+    let first = first_count(scratch, question, settings);
+    let most = usize::from(settings.label_counts[first]);
+    if most > question.labels {
+        return Err(Counter::PassedName);
+    }
+    let octets = question.root - scratch.start(question.labels - most);
+    hash_words(dns, scratch, question, octets, secret)?;
     for index in 0..MAX_LABEL_COUNTS {
-        let labels = usize::from(settings.label_counts[index]);
-        if labels > question.labels {
+        if first + index >= MAX_LABEL_COUNTS {
+            break;
+        }
+        let labels = usize::from(settings.label_counts[(first + index) % MAX_LABEL_COUNTS]);
+        if labels == 0 {
             break;
         }
         let octets = question.root - scratch.start(question.labels - labels);
@@ -44,35 +49,35 @@ pub fn find(
         let first = last_octets(word_before(dns, question.root - words * 8)?, rest);
         let hash = scratch.hash(words).finish(secret, first, octets);
         if let Some(word) = lookup(hash, settings) {
-            best = Match { labels, word };
-            if !word.has(NameWord::BELOW) {
-                break;
-            }
+            return Ok(Match { labels, word });
         }
     }
-    if best.labels == 0 {
-        return Err(Counter::PassedName);
-    }
-    Ok(best)
+    Err(Counter::PassedName)
 }
 
-/// Hashes the name in whole words from its end, up to as many labels as any name of the table has, and
-/// puts down the hash before each word.
+/// Where the first label count stands that the name asked has room for; the last one where there is none.
+#[inline(always)]
+fn first_count(scratch: &mut Scratch, question: &Question, settings: &Settings) -> usize {
+    let mut first = 0;
+    for index in 0..MAX_LABEL_COUNTS {
+        first = index;
+        if usize::from(settings.label_counts[index]) <= question.labels {
+            break;
+        }
+    }
+    scratch.forget(first) % MAX_LABEL_COUNTS
+}
+
+/// Hashes the last `octets` of the name in whole words from its end, and puts down the hash before each
+/// word.
 #[inline(always)]
 fn hash_words(
     dns: &Frame<'_>,
     scratch: &mut Scratch,
     question: &Question,
-    settings: &Settings,
+    octets: usize,
     secret: &Secret,
 ) -> Result<(), Counter> {
-    let most = settings.most_labels as usize;
-    let labels = if most < question.labels {
-        most
-    } else {
-        question.labels
-    };
-    let octets = question.root - scratch.start(question.labels - labels);
     let mut hash = NameHash::new(secret);
     scratch.set_hash(0, hash);
     // At most 254 octets: 31 words.

@@ -10,13 +10,13 @@ use crate::{
     client,
     limit::{self, Charge},
     maps::{SECRET, SETTINGS},
-    stage::{self, CHOOSE, REPLY, Stage},
+    stage,
     verdict::count,
 };
 
-/// Reads the frame. `Ok`: the stage that has the next word.
+/// Reads the frame. `Ok`: `choose` has the next word.
 #[inline(always)]
-pub fn run(ctx: &XdpContext) -> Result<Stage, Counter> {
+pub fn run(ctx: &XdpContext) -> Result<(), Counter> {
     let settings = SETTINGS.get(0).ok_or(Counter::PassedTable)?;
     let secret = SECRET.get(0).ok_or(Counter::PassedTable)?;
     let scratch = stage::scratch()?;
@@ -47,8 +47,7 @@ pub fn run(ctx: &XdpContext) -> Result<Stage, Counter> {
         Err(_) if scratch.limited != 0 => return Err(Counter::DroppedLimited),
         Err(reason) => return Err(reason),
     }
-    // Who is over the limit gets a stub, whatever was asked.
-    Ok(if scratch.limited != 0 { REPLY } else { CHOOSE })
+    Ok(())
 }
 
 #[inline(always)]

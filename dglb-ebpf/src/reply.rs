@@ -207,34 +207,63 @@ fn compose(
         reply,
         moved,
     };
-    let sum = message
-        .write(settings.recursion_available)
-        .ok_or(Counter::PassedRoom)?;
-    write_headers(&frame, datagram, &saved, end + UdpHdr::LEN, sum)
+    let sum = message.write().ok_or(Counter::PassedRoom)?;
+    let header = message.header(settings.recursion_available);
+    write_headers(&frame, datagram, &saved, end + UdpHdr::LEN, header, sum)
         .map(|()| reply.row)
         .ok_or(Counter::PassedRoom)
 }
 
 #[inline(always)]
 fn save(frame: &Frame<'_>, datagram: &Datagram, question: &Question) -> Option<Saved> {
+    let ethernet = View(frame.at::<[u8; MAX_LINK]>(0)?.cast());
     let ip = frame.skip(datagram.ip);
-    let dns = frame.skip(datagram.dns());
-    let (v4, v6, ports) = if datagram.client.is_v6 != 0 {
-        (0, ip.read(8)?, ip.read(Ipv6Hdr::LEN)?)
+    let (v4, v6, ports, dns) = if datagram.client.is_v6 != 0 {
+        let ip = View(ip.at::<[u8; IPV6_TO_DNS + 4]>(0)?.cast());
+        let v6 = [ip.read(8), ip.read(16), ip.read(24), ip.read(32)];
+        (0, v6, ip.read(Ipv6Hdr::LEN), ip.read(IPV6_TO_DNS))
     } else {
-        (ip.read(12)?, [0; 4], ip.read(Ipv4Hdr::LEN)?)
+        let ip = View(ip.at::<[u8; IPV4_TO_DNS + 4]>(0)?.cast());
+        (
+            ip.read(12),
+            [0; 4],
+            ip.read(Ipv4Hdr::LEN),
+            ip.read(IPV4_TO_DNS),
+        )
     };
+    let dns_part = frame.skip(datagram.dns());
     Some(Saved {
-        ethernet_0: frame.read(0)?,
-        ethernet_8: frame.read(8)?,
-        ethernet_12: frame.read(12)?,
-        ethernet_20: frame.read(20)?,
+        ethernet_0: ethernet.read(0),
+        ethernet_8: ethernet.read(8),
+        ethernet_12: ethernet.read(12),
+        ethernet_20: ethernet.read(20),
         v4,
         v6,
         ports,
-        dns: dns.read(0)?,
-        question_end: dns.read(NAME - 8 + question.octets())?,
+        dns,
+        question_end: dns_part.read(NAME - 8 + question.octets())?,
     })
+}
+
+/// Octets of an Ethernet header with two VLAN tags.
+const MAX_LINK: usize = 22;
+
+/// A part of the frame that was compared with its end as a whole, by [`Frame::at`].
+#[derive(Clone, Copy)]
+struct View(*mut u8);
+
+impl View {
+    #[inline(always)]
+    fn read<T: Copy>(self, offset: usize) -> T {
+        // SAFETY: as said above; offsets are constants within the part, and `T` plain data.
+        unsafe { self.0.add(offset).cast::<T>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    fn write<T: Copy>(self, offset: usize, value: T) {
+        // SAFETY: as above.
+        unsafe { self.0.add(offset).cast::<T>().write_unaligned(value) };
+    }
 }
 
 /// Makes room for a message of `end` octets; gives by how many octets what was in the frame has moved
@@ -293,9 +322,9 @@ struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// Writes it, and gives its sum.
+    /// Writes what is behind the header, and gives its sum.
     #[inline(always)]
-    fn write(&self, recursion_available: u32) -> Option<u64> {
+    fn write(&self) -> Option<u64> {
         let mut sum = self.move_question()?;
         if self.reply.len != 0 {
             // The question begins at an even offset of the datagram; so do the records unless its
@@ -306,7 +335,7 @@ impl Message<'_> {
         if self.edns.present != 0 {
             sum += self.write_opt()?;
         }
-        Some(sum + self.write_header(recursion_available)?)
+        Some(sum)
     }
 
     /// Moves the question to its place behind the DNS header and gives its sum.
@@ -449,9 +478,9 @@ impl Message<'_> {
         Some(checksum::at_offset(checksum::fold(sum), at))
     }
 
-    /// Writes the DNS header and gives its sum.
+    /// The DNS header.
     #[inline(always)]
-    fn write_header(&self, recursion_available: u32) -> Option<u64> {
+    fn header(&self, recursion_available: u32) -> [u32; 3] {
         let [id_0, id_1, flags_0, flags_1] = self.saved.dns.to_ne_bytes();
         let bits = self.reply.bits;
         let ra = if recursion_available != 0 { 0x80 } else { 0 };
@@ -467,13 +496,11 @@ impl Message<'_> {
             [answer.answers, answer.authorities, answer.additionals]
         };
         let additionals = counts[2] + self.edns.present as u8;
-        let words = [
+        [
             u32::from_ne_bytes([id_0, id_1, flags[0], flags[1]]),
             u32::from_ne_bytes([0, 1, 0, counts[0]]),
             u32::from_ne_bytes([0, counts[1], 0, additionals]),
-        ];
-        self.dns.write(0, words)?;
-        Some(words.into_iter().map(u64::from).sum())
+        ]
     }
 }
 
@@ -487,13 +514,15 @@ fn read_octets(answer: &Answer, at: usize) -> u64 {
     unsafe { pointer.cast::<u64>().read_unaligned() }
 }
 
-/// Writes Ethernet, IP and UDP header; `octets` are those of the datagram, `sum` is the message's.
+/// Writes Ethernet, IP, UDP and DNS header; `octets` are those of the datagram, `sum` is that of the
+/// message without its header.
 #[inline(always)]
 fn write_headers(
     frame: &Frame<'_>,
     datagram: &Datagram,
     saved: &Saved,
     octets: usize,
+    header: [u32; 3],
     sum: u64,
 ) -> Option<()> {
     // Destination and source change places: 6 octets each, of which the first word has 8.
@@ -501,25 +530,30 @@ fn write_headers(
         saved.ethernet_0.to_le(),
         u64::from(saved.ethernet_8.to_le()),
     );
-    frame.write(0, (first >> 48 | second << 16 | first << 48).to_le())?;
-    frame.write(8, ((first >> 16) as u32).to_le())?;
+    let ethernet = View(frame.at::<[u8; MAX_LINK]>(0)?.cast());
+    ethernet.write(0, (first >> 48 | second << 16 | first << 48).to_le());
+    ethernet.write(8, ((first >> 16) as u32).to_le());
     // As long as with two tags; with less, the IP header is written over it.
-    frame.write(12, saved.ethernet_12)?;
-    frame.write(20, saved.ethernet_20)?;
+    ethernet.write(12, saved.ethernet_12);
+    ethernet.write(20, saved.ethernet_20);
     let ip = frame.skip(datagram.ip);
     let octets = octets as u16;
+    let sum = sum + header.into_iter().map(u64::from).sum::<u64>();
     if datagram.client.is_v6 != 0 {
-        let pseudo = write_ipv6(&ip, saved, octets)?;
-        write_udp(&ip, IPV6_TO_DNS - UdpHdr::LEN, saved, octets, sum + pseudo)
+        let ip = View(ip.at::<[u8; IPV6_TO_DNS + NAME]>(0)?.cast());
+        let sum = sum + write_ipv6(ip, saved, octets);
+        write_udp_dns(ip, Ipv6Hdr::LEN, saved, octets, header, sum);
     } else {
-        let pseudo = write_ipv4(&ip, saved, octets)?;
-        write_udp(&ip, IPV4_TO_DNS - UdpHdr::LEN, saved, octets, sum + pseudo)
+        let ip = View(ip.at::<[u8; IPV4_TO_DNS + NAME]>(0)?.cast());
+        let sum = sum + write_ipv4(ip, saved, octets);
+        write_udp_dns(ip, Ipv4Hdr::LEN, saved, octets, header, sum);
     }
+    Some(())
 }
 
 /// Writes the IPv4 header; gives the sum of the UDP pseudo header (RFC 768).
 #[inline(always)]
-fn write_ipv4(ip: &Frame<'_>, saved: &Saved, octets: u16) -> Option<u64> {
+fn write_ipv4(ip: View, saved: &Saved, octets: u16) -> u64 {
     let protocol = IpProto::Udp as u8;
     let addresses = checksum::add_word(0, saved.v4);
     let [len_0, len_1] = (octets + Ipv4Hdr::LEN as u16).to_be_bytes();
@@ -532,35 +566,44 @@ fn write_ipv4(ip: &Frame<'_>, saved: &Saved, octets: u16) -> Option<u64> {
         + u64::from(u16::from_ne_bytes([TTL, protocol]));
     let [check_0, check_1] = (!checksum::fold(sum)).to_ne_bytes();
     let life = u32::from_ne_bytes([TTL, protocol, check_0, check_1]);
-    ip.write(0, [length, fragment, life])?;
-    ip.write(12, saved.v4.rotate_left(32))?;
-    Some(addresses + u64::from(u16::from_ne_bytes([0, protocol])) + u64::from(octets.to_be()))
+    ip.write(0, length);
+    ip.write(4, fragment);
+    ip.write(8, life);
+    ip.write(12, saved.v4.rotate_left(32));
+    addresses + u64::from(u16::from_ne_bytes([0, protocol])) + u64::from(octets.to_be())
 }
 
 /// Writes the IPv6 header (RFC 8200 §3); gives the sum of the pseudo header (RFC 8200 §8.1).
 #[inline(always)]
-fn write_ipv6(ip: &Frame<'_>, saved: &Saved, octets: u16) -> Option<u64> {
+fn write_ipv6(ip: View, saved: &Saved, octets: u16) -> u64 {
     let protocol = IpProto::Udp as u8;
     let [len_0, len_1] = octets.to_be_bytes();
-    let first = u64::from_ne_bytes([0x60, 0, 0, 0, len_0, len_1, protocol, TTL]);
     let [source_0, source_1, destination_0, destination_1] = saved.v6;
-    ip.write(0, [first, destination_0, destination_1, source_0, source_1])?;
+    ip.write(
+        0,
+        u64::from_ne_bytes([0x60, 0, 0, 0, len_0, len_1, protocol, TTL]),
+    );
+    ip.write(8, destination_0);
+    ip.write(16, destination_1);
+    ip.write(24, source_0);
+    ip.write(32, source_1);
     let mut sum = u64::from(u16::from_ne_bytes([0, protocol])) + u64::from(octets.to_be());
     for word in saved.v6 {
         sum = checksum::add_word(sum, word);
     }
-    Some(sum)
+    sum
 }
 
-/// Writes the UDP header. `sum` is that of all the rest.
+/// Writes the UDP header at `at`, and the DNS header behind it. `sum` is that of all the rest.
 #[inline(always)]
-fn write_udp(ip: &Frame<'_>, at: usize, saved: &Saved, octets: u16, sum: u64) -> Option<()> {
+fn write_udp_dns(ip: View, at: usize, saved: &Saved, octets: u16, header: [u32; 3], sum: u64) {
     let ports = saved.ports.rotate_left(16);
     let sum = sum + u64::from(ports) + u64::from(octets.to_be());
     let [len_0, len_1] = octets.to_be_bytes();
     let [check_0, check_1] = checksum::udp_field(sum).to_ne_bytes();
-    ip.write(
-        at,
-        [ports, u32::from_ne_bytes([len_0, len_1, check_0, check_1])],
-    )
+    ip.write(at, ports);
+    ip.write(at + 4, u32::from_ne_bytes([len_0, len_1, check_0, check_1]));
+    ip.write(at + 8, header[0]);
+    ip.write(at + 12, header[1]);
+    ip.write(at + 16, header[2]);
 }

@@ -12,14 +12,10 @@ use dglb_common::{
 
 use crate::maps::{SCRATCH, STAGES};
 
-pub use dglb_common::stage::{CHOOSE, REPLY};
-
-/// A stage's index in `stages`.
-pub type Stage = u32;
-
-/// Goes on with a stage; comes back only where it is not there.
+/// Goes on with a stage, a constant, so that the kernel makes a plain jump of it (5.5); comes back only
+/// where the stage is not there.
 #[inline(always)]
-pub fn go_on(ctx: &XdpContext, stage: Stage) -> Counter {
+pub fn go_on(ctx: &XdpContext, stage: u32) -> Counter {
     // SAFETY: the context of this very program.
     unsafe { STAGES.tail_call(ctx, stage) };
     Counter::PassedTable

@@ -2,8 +2,6 @@
 //! the same octets; what it passes is unaltered; and each answer says what the oracle says. A million
 //! frames in all; `cargo xtask fuzz` runs more.
 
-use std::env;
-
 use dglb_common::{query::is_fast_type, stage};
 use dglb_tests::{
     frames::Frames,
@@ -20,11 +18,12 @@ use dglb_user::kernel::PROGRAM;
 
 /// Where the frames begin; any other is as good.
 const SEED: u64 = 0x0dd0_57a7;
-/// Frames of all cases together, the corpus and the sweeps not counted; the environment's `DGLB_FRAMES`
-/// says otherwise, for a machine in emulation.
+/// Frames of all cases together, the corpus and the sweeps not counted.
 const FRAMES: usize = 1_000_000;
-/// Answers that each row has at least, of so many frames.
-const OF_EACH_ROW: u64 = 1000;
+/// Another number of frames, for slow machines.
+const FRAMES_VARIABLE: &str = "DGLB_DIFFERENTIAL_FRAMES";
+/// One frame of so many is an answer of any one row, at least.
+const FRAMES_FOR_EACH: usize = 1000;
 /// The oracle takes its time: it judges one answer of so many.
 const JUDGE_EVERY: u64 = 20;
 
@@ -42,17 +41,19 @@ fn compare(name: &str) {
     }
     run.sweep(SEED)
         .unwrap_or_else(|failure| panic!("{failure}"));
-    let all = match env::var("DGLB_FRAMES") {
-        Ok(frames) => frames.parse().expect("DGLB_FRAMES is a number"),
-        Err(_) => FRAMES,
-    };
-    let frames = all * case.percent / 100;
-    run.random(SEED, frames)
+    let all = all_frames();
+    run.random(SEED, all * case.percent / 100)
         .unwrap_or_else(|failure| panic!("{failure}"));
     println!("{name}: {:?}", run.tally);
     run.check_counters(&before).unwrap();
-    let of_each = OF_EACH_ROW * all as u64 / FRAMES as u64;
-    run.check_quotas(of_each).unwrap();
+    run.check_quotas((all / FRAMES_FOR_EACH) as u64).unwrap();
+}
+
+fn all_frames() -> usize {
+    std::env::var(FRAMES_VARIABLE).map_or(FRAMES, |number| {
+        let number = number.parse().ok().filter(|number| *number > 0);
+        number.unwrap_or_else(|| panic!("{FRAMES_VARIABLE}: not a number of frames"))
+    })
 }
 
 /// User space before the oracle, every answer judged.

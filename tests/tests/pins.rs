@@ -63,7 +63,7 @@ fn tables_read_like_what_they_say() -> Result<()> {
     Ok(())
 }
 
-/// `{"formatted": {"key": {"addr": [198,51,100,53]}, "value": {"dns_lb": [198,51,100,7], …}}}`.
+/// `{"formatted": {"key": [198,51,100,53], "value": {"dns_lb": [198,51,100,7], …}}}`.
 fn mapping(element: &Value) -> Result<(Ipv4Addr, Ipv4Addr)> {
     let address = |pointer: &str| -> Option<Ipv4Addr> {
         let octets = element.pointer(pointer)?.as_array()?;
@@ -73,7 +73,7 @@ fn mapping(element: &Value) -> Result<(Ipv4Addr, Ipv4Addr)> {
             .collect::<Option<_>>()?;
         Some(<[u8; 4]>::try_from(octets).ok()?.into())
     };
-    let resolver = address("/formatted/key/addr");
+    let resolver = address("/formatted/key");
     let dns_lb = address("/formatted/value/dns_lb");
     let both = resolver.zip(dns_lb);
     let both = both.with_context(|| format!("no two addresses in {element}"))?;

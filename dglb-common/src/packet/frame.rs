@@ -57,9 +57,10 @@ impl<'a> Frame<'a> {
         self.len() == 0
     }
 
-    /// A pointer to a `T` at `offset`, if all of it lies in the frame.
+    /// A pointer to a `T` at `offset`, of any alignment, if all of it lies in the frame: one comparison
+    /// for all that is read or written by it.
     #[inline(always)]
-    fn at<T>(&self, offset: usize) -> Option<*mut T> {
+    pub fn at<T>(&self, offset: usize) -> Option<*mut T> {
         let pointer = bind(self.start + offset);
         if pointer + size_of::<T>() > self.end {
             return None;

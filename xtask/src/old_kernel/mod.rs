@@ -31,9 +31,21 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The test programs that run there: the answers by themselves (`BPF_PROG_TEST_RUN`), and maps, links
-/// and pins in service. The rest of the lab would prove nothing more of the kernel, and takes long.
-const TESTS: [&str; 3] = ["answers", "differential", "pins"];
+/// The test programs that run there: the answers by themselves (`BPF_PROG_TEST_RUN`), what is passed and
+/// what is limited, tables that change under two CPUs, and maps, links and pins in service. The rest of
+/// the lab would prove nothing more of the kernel, and takes long.
+const TESTS: [&str; 7] = [
+    "answers",
+    "passed",
+    "over_the_limit",
+    "two_cpus",
+    "torn",
+    "differential",
+    "pins",
+];
+
+/// How many frames `differential` has there: enough for each row of each node, in some minutes.
+const FRAMES: (&str, &str) = ("DGLB_DIFFERENTIAL_FRAMES", "50000");
 
 /// Programs of the system that these tests use.
 const PROGRAMS: [&str; 11] = [
@@ -128,8 +140,7 @@ fn job(
         ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
         // Nothing that is skipped there would be missed.
         ("DGLB_SKIP_IS_FAILURE".to_owned(), "1".to_owned()),
-        // An emulated processor is slow: the differential test sends fewer than a million frames.
-        ("DGLB_FRAMES".to_owned(), "60000".to_owned()),
+        (FRAMES.0.to_owned(), FRAMES.1.to_owned()),
     ];
     for (variable, path) in launch::built_things(workspace, dglb) {
         environment.push((variable.to_owned(), path.to_string_lossy().into_owned()));

@@ -42,28 +42,16 @@ impl<'a> Walk<'a> {
         self.suffixes.len() - 1
     }
 
-    /// The longest entry, by ascending label counts, as long as there is more below.
+    /// The longest entry: the first one by descending label counts.
     fn find(&self) -> Option<(NameWord, usize)> {
-        let mut found = None;
-        for count in self
-            .tables
-            .settings
-            .label_counts
-            .iter()
-            .take(MAX_LABEL_COUNTS)
-        {
-            let Some(suffix) = self.suffixes.get(usize::from(*count)) else {
-                break;
-            };
-            if let Some(value) = self.tables.name(suffix) {
-                let word = NameWord(value.word);
-                found = Some((word, usize::from(*count)));
-                if !word.has(NameWord::BELOW) {
-                    break;
-                }
-            }
-        }
-        found
+        let counts = self.tables.settings.label_counts.map(usize::from);
+        counts
+            .into_iter()
+            .take_while(|count| *count != 0)
+            .find_map(|count| {
+                let value = self.tables.name(self.suffixes.get(count)?)?;
+                Some((NameWord(value.word), count))
+            })
     }
 
     /// The label in front of the last `count` labels, if it has the reserved form.

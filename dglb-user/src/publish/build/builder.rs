@@ -32,7 +32,7 @@ const SPARE_ROWS: u32 = 1024;
 pub struct Entry {
     /// What it is.
     pub role: NameRole,
-    /// Flags beside [`NameWord::BELOW`], which the builder finds.
+    /// Flags of [`NameWord`].
     pub flags: u32,
     /// Its group.
     pub group: u32,
@@ -117,33 +117,22 @@ impl Builder {
     }
 
     fn put_names(&mut self) {
-        let above: BTreeSet<OwnerName> = self
-            .names
-            .keys()
-            .flat_map(|name| std::iter::successors(name.parent(), OwnerName::parent))
-            .collect();
         let mut label_counts = BTreeSet::new();
         for (name, entry) in &self.names {
-            let below = if above.contains(name) {
-                NameWord::BELOW
-            } else {
-                0
-            };
             let hash =
                 name::hash(&self.tables.secret, name.wire()).expect("an owner name is a name");
             label_counts.insert(name.label_count() as u8);
             self.tables.names.insert(
                 hash.key(),
                 NameValue {
-                    word: NameWord::new(entry.role, entry.flags | below, entry.group).0,
+                    word: NameWord::new(entry.role, entry.flags, entry.group).0,
                     service: entry.service.map_or(NO_SERVICE, |index| index as u32),
                 },
             );
         }
         debug_assert!(label_counts.len() <= MAX_LABEL_COUNTS);
-        self.tables.settings.most_labels = label_counts.last().map_or(0, |most| u32::from(*most));
         let places = self.tables.settings.label_counts.iter_mut();
-        for (place, count) in places.zip(&label_counts) {
+        for (place, count) in places.zip(label_counts.iter().rev()) {
             *place = *count;
         }
     }

@@ -11,7 +11,6 @@ use crate::config::{Config, Limit, Rate};
 /// The settings that follow from what every role has; the builder adds names and vantages.
 pub fn of(config: &Config) -> Settings {
     let mut settings = Settings {
-        label_counts: [u8::MAX; MAX_LABEL_COUNTS],
         max_stale_ns: config.node.max_stale.as_nanos().min(u64::MAX.into()) as u64,
         ..Settings::default()
     };

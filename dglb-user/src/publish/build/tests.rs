@@ -42,14 +42,10 @@ fn name(text: &str) -> OwnerName {
 }
 
 /// Role and flags of a name; `None`: not in the table.
-fn entry(tables: &Tables, text: &str) -> Option<(NameRole, bool, bool)> {
+fn entry(tables: &Tables, text: &str) -> Option<(NameRole, bool)> {
     let word = NameWord(tables.name(&name(text))?.word);
     let role = NameRole::from_u8(word.role()).expect("a role");
-    Some((
-        role,
-        word.has(NameWord::BELOW),
-        word.has(NameWord::COMPLETE),
-    ))
+    Some((role, word.has(NameWord::COMPLETE)))
 }
 
 fn group(tables: &Tables, text: &str) -> u32 {
@@ -70,20 +66,20 @@ fn a_zone_stands_in_the_table_with_apex_hosts_and_empty_non_terminals() {
     use NameRole::{BApex, BCname, BEmpty, BPresent, BReferral};
     let tables = tables(&with_hosts(&["a.b.c.g.foo.com"]));
     for (text, expected) in [
-        ("g.foo.com", (BApex, true, true)),
-        ("ns1.g.foo.com", (BPresent, false, true)),
-        ("www.g.foo.com", (BReferral, false, true)),
-        ("a.b.c.g.foo.com", (BPresent, false, true)),
-        ("b.c.g.foo.com", (BEmpty, true, true)),
-        ("c.g.foo.com", (BEmpty, true, true)),
-        ("shop.foo.com", (BCname, false, true)),
+        ("g.foo.com", (BApex, true)),
+        ("ns1.g.foo.com", (BPresent, true)),
+        ("www.g.foo.com", (BReferral, true)),
+        ("a.b.c.g.foo.com", (BPresent, true)),
+        ("b.c.g.foo.com", (BEmpty, true)),
+        ("c.g.foo.com", (BEmpty, true)),
+        ("shop.foo.com", (BCname, true)),
     ] {
         assert_eq!(entry(&tables, text), Some(expected), "{text}");
     }
     for absent in ["foo.com", "com", "x.g.foo.com", "x.a.b.c.g.foo.com"] {
         assert_eq!(entry(&tables, absent), None, "{absent}");
     }
-    assert_eq!(tables.settings.label_counts[..5], [3, 4, 5, 6, u8::MAX]);
+    assert_eq!(tables.settings.label_counts[..5], [6, 5, 4, 3, 0]);
 }
 
 #[test]
@@ -93,11 +89,11 @@ fn a_zone_below_another_is_a_name_of_that() {
     let tables = tables(&format!("{DNS_B}\n{nested}"));
     assert_eq!(
         entry(&tables, "x.y.g.foo.com"),
-        Some((NameRole::BApex, false, true))
+        Some((NameRole::BApex, true))
     );
     assert_eq!(
         entry(&tables, "y.g.foo.com"),
-        Some((NameRole::BEmpty, true, true))
+        Some((NameRole::BEmpty, true))
     );
 }
 
@@ -110,25 +106,22 @@ fn deep(depth: usize) -> String {
 fn a_zone_that_needs_a_ninth_number_of_labels_is_not_complete() {
     // 3 to 10 labels are eight numbers.
     let fits = tables(&with_hosts(&[&deep(7)]));
-    assert_eq!(
-        entry(&fits, &deep(7)),
-        Some((NameRole::BPresent, false, true))
-    );
-    assert_eq!(fits.settings.label_counts, [3, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(entry(&fits, &deep(7)), Some((NameRole::BPresent, true)));
+    assert_eq!(fits.settings.label_counts, [10, 9, 8, 7, 6, 5, 4, 3]);
     let too_deep = tables(&with_hosts(&[&deep(8)]));
     assert_eq!(entry(&too_deep, &deep(8)), None);
     assert_eq!(
         entry(&too_deep, "g.foo.com"),
-        Some((NameRole::BApex, true, false)),
+        Some((NameRole::BApex, false)),
         "its number is that of a balanced name"
     );
     assert_eq!(
         entry(&too_deep, "ns1.g.foo.com"),
-        Some((NameRole::BPresent, false, false))
+        Some((NameRole::BPresent, false))
     );
     assert_eq!(
         entry(&too_deep, "shop.foo.com"),
-        Some((NameRole::BCname, false, true)),
+        Some((NameRole::BCname, true)),
         "the other zone is"
     );
 }
@@ -148,11 +141,11 @@ fn balanced_names_come_before_zones_and_a_zone_whose_child_is_left_out_is_not_co
     let tables = tables(&format!("{DNS_B}\n{services}\n{child}"));
     assert_eq!(
         tables.settings.label_counts,
-        [3, 4, 5, 6, 7, 8, 9, 12],
+        [12, 9, 8, 7, 6, 5, 4, 3],
         "10 and 11 have no place"
     );
     assert_eq!(entry(&tables, "q.w.e.r.t.z.u.g.foo.com"), None);
-    let (_, _, complete) = entry(&tables, "g.foo.com").expect("its number is there");
+    let (_, complete) = entry(&tables, "g.foo.com").expect("its number is there");
     assert!(!complete, "else all below the child would not exist");
 }
 
@@ -259,7 +252,7 @@ fn cache_mode_answers_with_the_dns_lbs_own_addresses() {
     let tables = built(&with_form(Form::Cache, 0)).tables;
     assert_eq!(
         entry(&tables, "www.g.foo.com"),
-        Some((NameRole::BAddress, false, true))
+        Some((NameRole::BAddress, true))
     );
     let group = group(&tables, "www.g.foo.com");
     let octets = |vantage, kind| {
