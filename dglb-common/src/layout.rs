@@ -99,7 +99,7 @@ pub struct LimitRate {
     pub burst_ns: u64,
 }
 
-/// A prefix, as [`client_word`] has addresses.
+/// A prefix, as [`Client`](crate::client::Client) has addresses.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefix {

@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use dglb_common::counters::Counter;
+use dglb_common::counters::{Counter, Kind};
 use dglb_tests::{
     is_root,
     lab::{
@@ -88,12 +88,14 @@ fn mapping(element: &Value) -> Result<(Ipv4Addr, Ipv4Addr)> {
 /// The field of [`dglb_common::counters::Counters`].
 fn field_of(counter: Counter) -> String {
     let prefix = match counter.kind() {
-        dglb_common::counters::Kind::Answered => "",
-        dglb_common::counters::Kind::Passed => "passed_",
-        dglb_common::counters::Kind::Dropped => "dropped_",
-        dglb_common::counters::Kind::Noted => "noted_",
+        Kind::Answered => "",
+        Kind::Passed => "passed_",
+        Kind::Dropped => "dropped_",
+        Kind::Noted => "noted_",
     };
-    format!("{prefix}{}", counter.name().replace('-', "_"))
+    // What is noted on trial says so to people; the field has its kind before it.
+    let name = counter.name().trim_end_matches("-dry-run");
+    format!("{prefix}{}", name.replace('-', "_"))
 }
 
 #[test]

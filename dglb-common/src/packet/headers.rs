@@ -99,12 +99,9 @@ pub fn datagram(
         return Err(none);
     }
     // SAFETY: as above.
-    let kind = unsafe {
-        ethernet
-            .byte_add(EthHdr::LEN - 2)
-            .cast::<u16>()
-            .read_unaligned()
-    };
+    let kind = unsafe { ethernet.byte_add(EthHdr::LEN - 2) };
+    // SAFETY: as above.
+    let kind = unsafe { kind.cast::<u16>().read_unaligned() };
     let (packet, ip) = if kind == IPV4 {
         // SAFETY: as above.
         let ip = unsafe { ethernet.byte_add(EthHdr::LEN) };
@@ -162,8 +159,12 @@ type Ipv4Udp = [u32; IPV4_TO_DNS / 4];
 #[inline(always)]
 fn ipv4(headers: *const Ipv4Udp, octets: usize, settings: &Settings) -> Result<Packet, Counter> {
     let none = Counter::PassedNotDns;
-    // SAFETY: whoever calls has compared that all of them lie in the frame.
-    let header = |index: usize| unsafe { headers.cast::<u32>().add(index).read_unaligned() };
+    let header = |index: usize| {
+        // SAFETY: whoever calls has compared that all of them lie in the frame.
+        let word = unsafe { headers.cast::<u32>().add(index) };
+        // SAFETY: as above.
+        unsafe { word.read_unaligned() }
+    };
     let [version, _, total_0, total_1] = header(0).to_ne_bytes();
     let [_, _, fragment_0, fragment_1] = header(1).to_ne_bytes();
     let protocol = header(2).to_ne_bytes()[1];

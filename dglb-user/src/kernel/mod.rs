@@ -1,6 +1,6 @@
 //! The kernel's side: the XDP program, its maps, their pins and links.
 //!
-//! [`Kernel::load`] makes fresh maps, fills them from [`Tables`] and loads the program; nothing is
+//! [`Kernel::load`] makes fresh maps, fills them from [`Tables`](crate::tables::Tables) and loads the program; nothing is
 //! in service until [`attach`] puts the program under the interfaces' links. So a start is the same
 //! whether the node served before or not: the old program with its old maps answers until the new
 //! one takes its place in one step, and a failure before that changes nothing (DESIGN §10). What

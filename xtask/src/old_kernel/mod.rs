@@ -200,6 +200,7 @@ fn pack(
     for read in [
         workspace.kernel_objects(),
         workspace.root.join("docs/examples"),
+        workspace.root.join("tests/corpus"),
     ] {
         let entries =
             fs::read_dir(&read).with_context(|| format!("cannot read {}", read.display()))?;
