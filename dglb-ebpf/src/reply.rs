@@ -69,7 +69,8 @@ pub fn run(ctx: &XdpContext) -> Result<u32, Counter> {
     let datagram = scratch.datagram();
     let question = scratch.question();
     let edns = scratch.edns();
-    let composed = compose(ctx, &datagram, &question, &edns, settings, scratch);
+    let reply = scratch.reply;
+    let composed = compose(ctx, &datagram, &question, &edns, settings, scratch, &reply);
     // Over the limit, nothing is passed up.
     composed.map_err(|reason| match scratch.limited {
         0 => reason,
@@ -79,15 +80,15 @@ pub fn run(ctx: &XdpContext) -> Result<u32, Counter> {
 
 /// Makes the reply in place of the query; gives the row that was answered.
 #[inline(always)]
-fn compose(
+pub fn compose(
     ctx: &XdpContext,
     datagram: &Datagram,
     question: &Question,
     edns: &Edns,
     settings: &Settings,
     scratch: &mut Scratch,
+    reply: &Reply,
 ) -> Result<u32, Counter> {
-    let reply = scratch.reply;
     let answer = ANSWERS.get(reply.slot).ok_or(Counter::PassedTable)?;
     let len = bind(reply.len as usize);
     if len > MAX_ANSWER_OCTETS || reply.row > Counter::Limited as u32 {
@@ -110,7 +111,7 @@ fn compose(
         edns,
         scratch,
         answer,
-        reply: &reply,
+        reply,
         moved,
     };
     let sum = message.write().ok_or(Counter::PassedRoom)?;
