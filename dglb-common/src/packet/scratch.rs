@@ -109,20 +109,25 @@ impl Scratch {
     /// What was asked, with limits that the verifier can see.
     #[inline(always)]
     pub fn question(&self) -> Question {
+        // Volatile, or LLVM would know what was written.
+        // SAFETY: a field of ours.
+        let question = unsafe { (&raw const self.question).read_volatile() };
         Question {
-            labels: self.question.labels & MAX_LABELS,
-            root: self.question.root & 0xff,
-            qtype: self.question.qtype,
+            labels: question.labels & MAX_LABELS,
+            root: question.root & 0xff,
+            qtype: question.qtype,
         }
     }
 
     /// What OPT said, with limits that the verifier can see.
     #[inline(always)]
     pub fn edns(&self) -> Edns {
+        // SAFETY: a field of ours; volatile as above.
+        let edns = unsafe { (&raw const self.edns).read_volatile() };
         Edns {
-            subnet: self.edns.subnet & 0x1f,
-            payload: self.edns.payload & 0x7ff,
-            ..self.edns
+            subnet: edns.subnet & 0x1f,
+            payload: edns.payload & 0x7ff,
+            ..edns
         }
     }
 
