@@ -18,7 +18,7 @@ pub const MAX_SUBNET_SENDERS: usize = 16;
 /// Octets of resource records that one ready answer may have.
 pub const MAX_ANSWER_OCTETS: usize = 512;
 /// Compression pointers in one ready answer.
-pub const MAX_POINTERS: usize = 12;
+pub const MAX_POINTERS: usize = 8;
 /// Smaller variants that a ready answer may have, one after another.
 pub const MAX_VARIANTS: usize = 8;
 /// Words in one page of rankings.
@@ -615,7 +615,7 @@ pub struct Answer {
     /// Where in `octets` the pointers stand.
     pub pointers: [u16; MAX_POINTERS],
     /// Not used.
-    pub reserved: [u8; 4],
+    pub reserved: [u8; 12],
     /// Ready resource records.
     pub octets: [u8; MAX_ANSWER_OCTETS],
     /// Zero. Lets the kernel read 8 octets at any offset below [`MAX_ANSWER_OCTETS`] without a
@@ -644,7 +644,7 @@ impl Answer {
         base_pointers: 0,
         scoped: 0,
         pointers: [0; MAX_POINTERS],
-        reserved: [0; 4],
+        reserved: [0; 12],
         octets: [0; MAX_ANSWER_OCTETS],
         slack: [0; 8],
     };

@@ -1,7 +1,8 @@
 //! The XDP program of DGLB: answers the queries that user space has ready answers for.
 //!
-//! Three programs take a frame through the stages: `dglb` (`read`) is attached and reads headers, question
-//! and OPT; `dglb_choose` (`choose`) finds name, client and answer; `dglb_reply` (`reply`) writes it.
+//! Three programs take a frame through the stages: `dglb` (`read`) is attached, reads the headers, charges
+//! the limit, and answers most queries at once (`express`); for the others `dglb_choose` (`choose`) reads
+//! question and OPT, finds name, client and answer, and `dglb_reply` (`reply`) writes it.
 //! Whatever does not end in an answer is a `dglb_common::counters::Counter` that says why, and its kind
 //! is the verdict. Built for `bpfel-unknown-none`; on the host the crate is an empty program, so that
 //! `cargo check --workspace` works there.
@@ -11,6 +12,10 @@
 mod choose;
 #[cfg(target_arch = "bpf")]
 mod client;
+#[cfg(target_arch = "bpf")]
+mod express;
+#[cfg(target_arch = "bpf")]
+mod fit;
 #[cfg(target_arch = "bpf")]
 mod limit;
 #[cfg(target_arch = "bpf")]
@@ -42,7 +47,8 @@ mod entry {
     #[xdp]
     pub fn dglb(ctx: XdpContext) -> u32 {
         let reason = match read::run(&ctx) {
-            Ok(()) => stage::go_on(&ctx, CHOOSE),
+            Ok(Some(row)) => return verdict::answered(row),
+            Ok(None) => stage::go_on(&ctx, CHOOSE),
             Err(reason) => reason,
         };
         verdict::not_answered(&ctx, reason)

@@ -55,6 +55,31 @@ pub fn find(
     Err(Counter::PassedName)
 }
 
+/// What the question's name is, if it is a name of the table itself.
+#[inline(always)]
+pub fn exact(
+    dns: &Frame<'_>,
+    scratch: &mut Scratch,
+    question: &Question,
+    settings: &Settings,
+    secret: &Secret,
+) -> Option<NameWord> {
+    let octets = question.root;
+    let bound = scratch.forget(octets);
+    let mut hash = NameHash::new(secret);
+    // At most 254 octets: 31 words.
+    for word in 0..31 {
+        let taken = word * 8;
+        if taken + 8 > bound {
+            break;
+        }
+        hash = hash.absorb(secret, word_before(dns, octets - taken).ok()?);
+    }
+    let rest = octets & 7;
+    let first = last_octets(word_before(dns, rest).ok()?, rest);
+    lookup(hash.finish(secret, first, octets), settings)
+}
+
 /// Where the first label count stands that the name asked has room for; the last one where there is none.
 #[inline(always)]
 fn first_count(scratch: &mut Scratch, question: &Question, settings: &Settings) -> usize {

@@ -1,31 +1,52 @@
-//! The first stage: headers, limit, question and OPT.
+//! The first stage: headers and limit; most queries are answered here already ([`express`]).
 
 use aya_ebpf::programs::XdpContext;
 use dglb_common::{
     counters::Counter,
-    packet::{self, Datagram, Edns, Frame, Question, Scratch},
+    layout::{Secret, Settings},
+    packet::{self, Datagram, Scratch},
 };
 
 use crate::{
-    client,
+    express,
     limit::{self, Charge},
     maps::{SECRET, SETTINGS},
     stage,
     verdict::count,
 };
 
-/// Reads the frame. `Ok`: `choose` has the next word.
+/// Reads the headers. `Ok`: the row that was answered; none: `choose` has the next word.
 #[inline(always)]
-pub fn run(ctx: &XdpContext) -> Result<(), Counter> {
+pub fn run(ctx: &XdpContext) -> Result<Option<u32>, Counter> {
     let settings = SETTINGS.get(0).ok_or(Counter::PassedTable)?;
     let secret = SECRET.get(0).ok_or(Counter::PassedTable)?;
     let scratch = stage::scratch()?;
     let frame = stage::frame(ctx);
-    let datagram = packet::datagram(&frame, settings, scratch)?;
-    scratch.datagram = datagram;
+    let kind = packet::kind(&frame)?;
+    if kind != packet::IPV4 {
+        let datagram = packet::other(&frame, kind, settings, scratch)?;
+        enter(&datagram, settings, secret, scratch)?;
+        return Ok(None);
+    }
+    let datagram = packet::plain(&frame, settings)?;
+    enter(&datagram, settings, secret, scratch)?;
+    if scratch.limited != 0 {
+        return Ok(None);
+    }
+    express::run(ctx, &frame, &datagram, settings, secret, scratch).transpose()
+}
+
+/// Charges the source, before anything is passed up: user space is behind the same limit.
+#[inline(always)]
+fn enter(
+    datagram: &Datagram,
+    settings: &Settings,
+    secret: &Secret,
+    scratch: &mut Scratch,
+) -> Result<(), Counter> {
+    scratch.datagram = *datagram;
     let heartbeat = limit::heartbeat(settings, scratch)?;
     scratch.heartbeat = heartbeat;
-    // Before anything is passed up: user space is behind the same limit.
     scratch.limited = 0;
     if let Charge::Over { stub } = limit::charge(datagram.client, settings, secret, heartbeat)? {
         if settings.limit_dry_run != 0 {
@@ -36,29 +57,5 @@ pub fn run(ctx: &XdpContext) -> Result<(), Counter> {
             return Err(Counter::DroppedLimited);
         }
     }
-    let dns = frame.skip(datagram.dns());
-    let believed = client::is_subnet_sender(datagram.client, settings);
-    match message(&dns, &datagram, scratch, believed) {
-        Ok((question, edns)) => {
-            scratch.question = question;
-            scratch.edns = edns;
-        }
-        // Over the limit, nothing is passed up.
-        Err(_) if scratch.limited != 0 => return Err(Counter::DroppedLimited),
-        Err(reason) => return Err(reason),
-    }
     Ok(())
-}
-
-#[inline(always)]
-fn message(
-    dns: &Frame<'_>,
-    datagram: &Datagram,
-    scratch: &mut Scratch,
-    believed: bool,
-) -> Result<(Question, Edns), Counter> {
-    let message = packet::message(dns, datagram)?;
-    let question = packet::question(dns, scratch)?;
-    let edns = packet::edns(dns, &message, &question, scratch, believed)?;
-    Ok((question, edns))
 }

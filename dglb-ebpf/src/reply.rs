@@ -16,12 +16,12 @@ use aya_ebpf::{
 use dglb_common::{
     checksum,
     counters::Counter,
-    layout::{Answer, AnswerRef, MAX_ANSWER_OCTETS, MAX_POINTERS, MAX_VARIANTS, Settings},
+    layout::{Answer, MAX_ANSWER_OCTETS, MAX_POINTERS, Settings},
     packet::{
-        Datagram, Edns, Frame, IPV4_TO_DNS, IPV6_TO_DNS, NAME, OPT_OCTETS, Question, SUBNET_HEAD,
-        Scratch, bind,
+        Datagram, Edns, Frame, IPV4_TO_DNS, IPV6_TO_DNS, NAME, OPT_OCTETS, Question, Reply,
+        SUBNET_HEAD, Scratch, bind,
     },
-    query::{MAX_AMPLIFICATION, OUR_PAYLOAD_SIZE, TYPE_OPT},
+    query::{OUR_PAYLOAD_SIZE, TYPE_OPT},
 };
 use network_types::{
     ip::{IpProto, Ipv4Hdr, Ipv6Hdr},
@@ -30,103 +30,13 @@ use network_types::{
 
 use crate::{
     maps::{ANSWERS, SETTINGS},
-    rankings, stage,
+    stage,
 };
 
 /// Hop limit of replies (RFC 1700, "IP time to live parameter").
 const TTL: u8 = 64;
 /// Octets that a frame grows by at most: records, and OPT with Client Subnet.
 const MAX_GROWTH: usize = MAX_ANSWER_OCTETS + OPT_OCTETS + 24;
-
-/// What is answered. Whole words, for the reason that [`Datagram`] gives.
-pub struct Reply {
-    /// The records.
-    answer: &'static Answer,
-    /// Octets of them: all or none.
-    len: usize,
-    /// Octets of the question's name in front of the name that they belong to.
-    prefix: usize,
-    /// Client Subnet's scope.
-    scope: u64,
-    /// What it counts as.
-    row: u32,
-    /// AA and TC as they stand in the header, and RCODE behind them.
-    bits: u32,
-}
-
-/// TC in [`Reply::bits`] (RFC 1035 §4.1.1).
-const TRUNCATED: u32 = 0x02;
-
-impl Reply {
-    /// TC and nothing else.
-    #[inline(always)]
-    fn stub() -> Result<Self, Counter> {
-        Ok(Self {
-            answer: ANSWERS.get(0).ok_or(Counter::DroppedLimited)?,
-            len: 0,
-            prefix: 0,
-            scope: 0,
-            row: Counter::Limited as u32,
-            bits: TRUNCATED,
-        })
-    }
-
-    /// The largest variant that the client takes and that is not too much more than what was asked; TC
-    /// and no records where even the smallest one is.
-    #[inline(always)]
-    fn fitting(
-        scratch: &Scratch,
-        datagram: &Datagram,
-        question: &Question,
-        edns: &Edns,
-    ) -> Result<Self, Counter> {
-        let fixed = NAME + question.octets() + edns.reply_octets();
-        let asked = datagram.to_dns + datagram.message;
-        let most = asked * MAX_AMPLIFICATION - datagram.to_dns;
-        let most = if edns.payload < most {
-            edns.payload
-        } else {
-            most
-        };
-        let mut answer = rankings::answer(AnswerRef(scratch.answer))?;
-        for _ in 0..MAX_VARIANTS {
-            if fixed + usize::from(answer.len) <= most {
-                return Ok(Self::of(answer, scratch));
-            }
-            let smaller = AnswerRef(answer.smaller);
-            if !smaller.is_ready() {
-                break;
-            }
-            answer = rankings::answer(smaller)?;
-        }
-        Ok(Self {
-            len: 0,
-            scope: 0,
-            row: Counter::Truncated as u32,
-            bits: bits(answer) | TRUNCATED,
-            ..Self::of(answer, scratch)
-        })
-    }
-
-    #[inline(always)]
-    fn of(answer: &'static Answer, scratch: &Scratch) -> Self {
-        Self {
-            answer,
-            // Bound, or LLVM reads it again where the verifier no longer knows its limits.
-            len: bind(usize::from(answer.len)),
-            prefix: scratch.prefix as usize & 0xff,
-            scope: if answer.scoped != 0 { scratch.scope } else { 0 },
-            row: answer.row,
-            bits: bits(answer),
-        }
-    }
-}
-
-#[inline(always)]
-fn bits(answer: &Answer) -> u32 {
-    let authoritative = if answer.authoritative != 0 { 0x04 } else { 0 };
-    authoritative | u32::from(answer.rcode & 0x0f) << 8
-}
 
 /// What of the query is needed once its place has been overwritten. Whole words as they stand in the
 /// frame: arrays of octets would be kept and written octet by octet.
@@ -159,25 +69,18 @@ pub fn run(ctx: &XdpContext) -> Result<u32, Counter> {
     let datagram = scratch.datagram();
     let question = scratch.question();
     let edns = scratch.edns();
-    let limited = scratch.limited != 0;
-    let reply = if limited {
-        Reply::stub()?
-    } else {
-        Reply::fitting(scratch, &datagram, &question, &edns)?
-    };
+    let reply = scratch.reply;
     let composed = compose(ctx, &datagram, &question, &edns, settings, scratch, &reply);
-    composed.map_err(|reason| {
-        if limited {
-            Counter::DroppedLimited
-        } else {
-            reason
-        }
+    // Over the limit, nothing is passed up.
+    composed.map_err(|reason| match scratch.limited {
+        0 => reason,
+        _ => Counter::DroppedLimited,
     })
 }
 
 /// Makes the reply in place of the query; gives the row that was answered.
 #[inline(always)]
-fn compose(
+pub fn compose(
     ctx: &XdpContext,
     datagram: &Datagram,
     question: &Question,
@@ -186,12 +89,14 @@ fn compose(
     scratch: &mut Scratch,
     reply: &Reply,
 ) -> Result<u32, Counter> {
-    if reply.len > MAX_ANSWER_OCTETS || reply.row > Counter::Limited as u32 {
+    let answer = ANSWERS.get(reply.slot).ok_or(Counter::PassedTable)?;
+    let len = bind(reply.len as usize);
+    if len > MAX_ANSWER_OCTETS || reply.row > Counter::Limited as u32 {
         return Err(Counter::PassedTable);
     }
     let frame = stage::frame(ctx);
     let saved = save(&frame, datagram, question).ok_or(Counter::PassedForm)?;
-    let end = NAME + question.octets() + reply.len + edns.reply_octets();
+    let end = NAME + question.octets() + len + edns.reply_octets();
     let moved = resize(ctx, frame.len(), datagram, end)?;
     // From here on the frame is ours: what follows fails only where the verifier cannot know that
     // the frame has `end` octets.
@@ -201,9 +106,11 @@ fn compose(
         saved: &saved,
         question,
         question_bound: scratch.forget_long(question.octets()),
-        records_bound: scratch.forget_long(reply.len),
+        len,
+        len_bound: scratch.forget_long(len),
         edns,
         scratch,
+        answer,
         reply,
         moved,
     };
@@ -312,10 +219,13 @@ struct Message<'a> {
     question: &'a Question,
     /// Octets of the question once more, see [`Scratch::forget_long`].
     question_bound: usize,
-    /// Octets of the records once more.
-    records_bound: usize,
+    /// Octets of the records: all or none.
+    len: usize,
+    /// The same once more.
+    len_bound: usize,
     edns: &'a Edns,
     scratch: &'a Scratch,
+    answer: &'a Answer,
     reply: &'a Reply,
     /// Octets that the query's content has moved back by.
     moved: usize,
@@ -326,7 +236,7 @@ impl Message<'_> {
     #[inline(always)]
     fn write(&self) -> Option<u64> {
         let mut sum = self.move_question()?;
-        if self.reply.len != 0 {
+        if self.len != 0 {
             // The question begins at an even offset of the datagram; so do the records unless its
             // length is odd.
             let records = self.write_records()?;
@@ -372,13 +282,13 @@ impl Message<'_> {
     /// Copies the records, moves their pointers, and gives their sum as at an even offset.
     #[inline(always)]
     fn write_records(&self) -> Option<u64> {
-        let answer = self.reply.answer;
+        let answer = self.answer;
         let records = NAME + self.question.octets();
-        let len = self.reply.len;
+        let len = self.len;
         // In words of 8 octets; the last word overlaps the one before it.
         for word in 0..MAX_ANSWER_OCTETS / 8 {
             let at = word * 8;
-            if at + 8 > self.records_bound {
+            if at + 8 > self.len_bound {
                 break;
             }
             self.dns
@@ -389,11 +299,12 @@ impl Message<'_> {
             .write::<u64>(records + last, read_octets(answer, last))?;
         let to_records = usize::from(answer.record_pointers);
         // Those to the base stand behind, and need no move where the base is the question.
-        let count = match self.reply.prefix {
+        let prefix = self.reply.prefix as usize & 0xff;
+        let count = match prefix {
             0 => to_records,
             _ => to_records + usize::from(answer.base_pointers),
         };
-        let (octets, prefix) = (self.question.octets(), self.reply.prefix);
+        let octets = self.question.octets();
         let mut sum = u64::from(answer.sum);
         for index in 0..MAX_POINTERS {
             if index >= count {
@@ -421,7 +332,7 @@ impl Message<'_> {
     /// Writes our OPT (RFC 6891 §6.1.2, §6.1.3) with Client Subnet where it was asked with; gives its sum.
     #[inline(always)]
     fn write_opt(&self) -> Option<u64> {
-        let at = self.question.octets() + self.reply.len;
+        let at = self.question.octets() + self.len;
         let subnet = self.edns.subnet;
         let [type_0, type_1] = TYPE_OPT.to_be_bytes();
         let [size_0, size_1] = OUR_PAYLOAD_SIZE.to_be_bytes();
@@ -489,8 +400,8 @@ impl Message<'_> {
             0x80 | bits as u8 | (flags_0 & 0x01),
             ra | (flags_1 & 0x10) | (bits >> 8) as u8,
         ];
-        let answer = self.reply.answer;
-        let counts = if self.reply.len == 0 {
+        let answer = self.answer;
+        let counts = if self.len == 0 {
             [0; 3]
         } else {
             [answer.answers, answer.authorities, answer.additionals]

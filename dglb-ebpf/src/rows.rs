@@ -127,6 +127,9 @@ impl Asked<'_> {
     /// Where the label begins that has `depth` labels to its left.
     #[inline(always)]
     fn start_of(&self, depth: usize) -> usize {
+        if depth == 0 {
+            return 0;
+        }
         // A name of the table has at least one label, so `depth` is below the number of labels.
         self.scratch.start(depth)
     }

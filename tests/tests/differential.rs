@@ -2,8 +2,6 @@
 //! the same octets; what it passes is unaltered; and each answer says what the oracle says. A million
 //! frames in all; `cargo xtask fuzz` runs more.
 
-use std::env;
-
 use dglb_common::{query::is_fast_type, stage};
 use dglb_tests::{
     frames::Frames,

@@ -282,6 +282,20 @@ mod tests {
         assert_eq!(modified, long_ago);
     }
 
+    /// So that a change of the kernel program is seen to need another patch before the next trial.
+    #[test]
+    fn the_planted_faults_fit_the_sources() {
+        let root = Workspace::locate().unwrap().root;
+        let faults = faults(&root.join("tests/planted")).unwrap();
+        assert!(faults.len() >= 10, "{} faults", faults.len());
+        for fault in faults {
+            let mut check = Command::new("git");
+            check.current_dir(&root).args(["apply", "--check"]);
+            let fits = check.arg(&fault.patch).status().unwrap();
+            assert!(fits.success(), "{}: write it anew", fault.patch.display());
+        }
+    }
+
     #[test]
     fn a_fault_is_named_by_its_file_and_told_by_its_first_line() {
         let directory = Directory::new("faults");

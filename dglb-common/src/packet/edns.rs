@@ -1,6 +1,6 @@
 //! The OPT record behind the question (RFC 6891 §6.1).
 
-use super::{Frame, Message, NAME, Question, Scratch, options};
+use super::{Frame, Message, NAME, Question, Scratch, options, question::MAX_ROOT};
 use crate::{
     client::Client,
     counters::Counter,
@@ -11,6 +11,11 @@ use crate::{
 pub const OPT_OCTETS: usize = 11;
 /// Octets of options that are looked at.
 pub(super) const MAX_RDATA: usize = 511;
+
+/// The low octet of OPT's type.
+const OPT: u8 = TYPE_OPT as u8;
+/// Octets of the question behind the name's last label: root, type (2), class (2).
+const FIXED: usize = 5;
 
 /// What the client said by OPT. Whole words, for the reason that [`super::Datagram`] gives.
 #[repr(C)]
@@ -51,6 +56,46 @@ impl Edns {
             OPT_OCTETS + self.subnet
         }
     }
+}
+
+/// The question and OPT of a message, if there is no OPT, or one without options. Nothing is said of the
+/// name but where it would end: whether it is a name, and how many labels it has, is not looked at
+/// (`labels` is 0).
+#[inline(always)]
+pub fn without_options(
+    dns: &Frame<'_>,
+    message: &Message,
+    scratch: &mut Scratch,
+) -> Option<(Question, Edns)> {
+    let mut edns = Edns::ABSENT;
+    let mut end = message.octets;
+    if message.additionals != 0 {
+        end = end.wrapping_sub(OPT_OCTETS) & 0x7ff;
+        let record = dns.read::<[u8; OPT_OCTETS]>(end)?;
+        let [0, 0, OPT, size_0, size_1, 0, 0, flags, _, 0, 0] = record else {
+            return None;
+        };
+        let size = u16::from_be_bytes([size_0, size_1]);
+        edns.present = 1;
+        edns.dnssec_ok = u64::from(flags & 0x80);
+        edns.payload = size.clamp(PLAIN_PAYLOAD_SIZE, OUR_PAYLOAD_SIZE) as usize;
+    }
+    let root = end.wrapping_sub(NAME + FIXED);
+    if root == 0 || root > MAX_ROOT {
+        return None;
+    }
+    // Or all that follows would be verified once with OPT and once without.
+    let root = scratch.forget(root);
+    let fixed = dns.read::<[u8; FIXED]>(NAME + root)?;
+    let [0, type_0, type_1, 0, 1] = fixed else {
+        return None;
+    };
+    let question = Question {
+        labels: 0,
+        root,
+        qtype: u64::from(u16::from_be_bytes([type_0, type_1])),
+    };
+    Some((question, edns))
 }
 
 /// Reads what follows the question: nothing, or one OPT. `believed`: Client Subnet counts, which else

@@ -18,7 +18,7 @@ pub const IPV6_TO_DNS: usize = Ipv6Hdr::LEN + UdpHdr::LEN;
 
 /// EtherTypes, as they stand in the frame: IPv4, IPv6, a customer's VLAN tag and a service's (IEEE
 /// 802.1Q table 9-1).
-const IPV4: u16 = EtherType::Ipv4 as u16;
+pub const IPV4: u16 = EtherType::Ipv4 as u16;
 const IPV6: u16 = EtherType::Ipv6 as u16;
 const C_TAG: u16 = EtherType::Ieee8021q as u16;
 const S_TAG: u16 = EtherType::Ieee8021ad as u16;
@@ -89,9 +89,21 @@ pub fn datagram(
     settings: &Settings,
     scratch: &mut Scratch,
 ) -> Result<Datagram, Counter> {
+    let kind = kind(frame)?;
+    if kind == IPV4 {
+        return plain(frame, settings);
+    }
+    other(frame, kind, settings, scratch)
+}
+
+/// The EtherType of a frame to a single station, as it stands there.
+///
+/// # Errors
+/// [`Counter::PassedNotDns`] for others, and for frames that are too short for any query.
+#[inline(always)]
+pub fn kind(frame: &Frame<'_>) -> Result<u16, Counter> {
     let none = Counter::PassedNotDns;
-    // One comparison for what nearly all frames are; the others have more headers, not less.
-    let ethernet = frame.at::<[u8; EthHdr::LEN + IPV4_TO_DNS]>(0).ok_or(none)?;
+    let ethernet = frame.at::<[u8; EthHdr::LEN]>(0).ok_or(none)?;
     // SAFETY: in the frame, as just compared.
     let first = unsafe { ethernet.cast::<u8>().read() };
     // A group address (IEEE 802.3 §3.2.3: first bit on the wire) is nobody's query to answer.
@@ -99,41 +111,68 @@ pub fn datagram(
         return Err(none);
     }
     // SAFETY: as above.
-    let kind = unsafe { ethernet.byte_add(EthHdr::LEN - 2) };
-    // SAFETY: as above.
-    let kind = unsafe { kind.cast::<u16>().read_unaligned() };
-    let (packet, ip) = if kind == IPV4 {
-        // SAFETY: as above.
-        let ip = unsafe { ethernet.byte_add(EthHdr::LEN) };
-        let after = frame.len().wrapping_sub(EthHdr::LEN);
-        (ipv4(ip.cast(), after, settings)?, EthHdr::LEN)
-    } else {
-        let (kind, ip) = match kind {
-            C_TAG | S_TAG => behind_tags(frame, kind)?,
-            _ => (kind, EthHdr::LEN),
-        };
-        let ip = scratch.forget(ip) & 0x1f;
-        let at_ip = frame.skip(ip);
-        let packet = match kind {
-            IPV4 => ipv4(at_ip.at(0).ok_or(none)?, at_ip.len(), settings)?,
-            IPV6 => ipv6(&at_ip, settings)?,
-            _ => return Err(none),
-        };
-        (packet, ip)
+    Ok(unsafe {
+        ethernet
+            .byte_add(EthHdr::LEN - 2)
+            .cast::<u16>()
+            .read_unaligned()
+    })
+}
+
+/// IPv4 without a VLAN tag: what nearly all frames are, and all offsets are constants.
+///
+/// # Errors
+/// [`Counter::PassedNotDns`].
+#[inline(always)]
+pub fn plain(frame: &Frame<'_>, settings: &Settings) -> Result<Datagram, Counter> {
+    let headers = frame.at(EthHdr::LEN).ok_or(Counter::PassedNotDns)?;
+    let after = frame.len().wrapping_sub(EthHdr::LEN);
+    let packet = ipv4(headers, after, settings)?;
+    Ok(packet.datagram(EthHdr::LEN, packet.to_dns, 0))
+}
+
+/// IPv6, and all behind VLAN tags.
+///
+/// # Errors
+/// [`Counter::PassedNotDns`].
+#[inline(always)]
+pub fn other(
+    frame: &Frame<'_>,
+    kind: u16,
+    settings: &Settings,
+    scratch: &mut Scratch,
+) -> Result<Datagram, Counter> {
+    let none = Counter::PassedNotDns;
+    let (kind, ip) = match kind {
+        C_TAG | S_TAG => behind_tags(frame, kind)?,
+        _ => (kind, EthHdr::LEN),
     };
     let ip = scratch.forget(ip) & 0x1f;
+    let at_ip = frame.skip(ip);
+    let packet = match kind {
+        IPV4 => ipv4(at_ip.at(0).ok_or(none)?, at_ip.len(), settings)?,
+        IPV6 => ipv6(&at_ip, settings)?,
+        _ => return Err(none),
+    };
     let to_dns = scratch.forget(packet.to_dns) & 0x3f;
-    Ok(Datagram {
-        client: Client {
-            word: packet.source,
-            // 28 has the bit of 32 not, 48 has it: a branch less for the verifier to follow.
-            is_v6: (to_dns as u64 >> 5) & 1,
-        },
-        ip,
-        to_dns,
-        message: packet.octets - UdpHdr::LEN,
-        port: packet.port,
-    })
+    // 28 has the bit of 32 not, 48 has it: a branch less for the verifier to follow.
+    Ok(packet.datagram(ip, to_dns, (to_dns as u64 >> 5) & 1))
+}
+
+impl Packet {
+    #[inline(always)]
+    const fn datagram(&self, ip: usize, to_dns: usize, is_v6: u64) -> Datagram {
+        Datagram {
+            client: Client {
+                word: self.source,
+                is_v6,
+            },
+            ip,
+            to_dns,
+            message: self.octets - UdpHdr::LEN,
+            port: self.port,
+        }
+    }
 }
 
 /// EtherType and offset behind a customer's VLAN tag, which may have one more tag in front of it.

@@ -13,10 +13,12 @@ mod question;
 mod scratch;
 
 pub use self::{
-    edns::{Edns, OPT_OCTETS, edns},
+    edns::{Edns, OPT_OCTETS, edns, without_options},
     frame::{Frame, bind},
-    headers::{Datagram, IPV4_TO_DNS, IPV6_TO_DNS, Message, datagram, message},
+    headers::{
+        Datagram, IPV4, IPV4_TO_DNS, IPV6_TO_DNS, Message, datagram, kind, message, other, plain,
+    },
     options::{SUBNET_HEAD, Subnet},
     question::{NAME, Question, question, word_before},
-    scratch::Scratch,
+    scratch::{Reply, Scratch},
 };

@@ -11,7 +11,7 @@ use crate::{
 pub const NAME: usize = 12;
 
 /// Where the root's octet stands at most: a name has 255 octets (RFC 1035 §3.1).
-const MAX_ROOT: usize = 254;
+pub(super) const MAX_ROOT: usize = 254;
 
 /// What was asked.
 #[repr(C)]

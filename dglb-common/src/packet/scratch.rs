@@ -6,6 +6,31 @@ use crate::{
     name::{MAX_LABELS, NameHash},
 };
 
+/// What is answered. Whole words, for the reason that [`Datagram`] gives.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Octets of the question's name in front of the base of the records.
+    pub prefix: u64,
+    /// Client Subnet's scope, bits.
+    pub scope: u64,
+    /// The answer's slot.
+    pub slot: u32,
+    /// Octets of its records: all or none.
+    pub len: u32,
+    /// What it counts as: a [`Counter`](crate::counters::Counter) as a number.
+    pub row: u32,
+    /// AA and TC as they stand in the header, and RCODE 8 bits higher.
+    pub bits: u32,
+}
+
+impl Reply {
+    /// TC in `bits` (RFC 1035 §4.1.1).
+    pub const TRUNCATED: u32 = 0x02;
+    /// AA in `bits`.
+    pub const AUTHORITATIVE: u32 = 0x04;
+}
+
 /// Working memory for one frame at a time, one for each CPU; it goes from stage to stage.
 #[repr(C)]
 pub struct Scratch {
@@ -17,12 +42,8 @@ pub struct Scratch {
     pub edns: Edns,
     /// When the daemon last said that it lives.
     pub heartbeat: u64,
-    /// The answer that was found: an [`AnswerRef`](crate::layout::AnswerRef).
-    pub answer: u64,
-    /// Octets of the question's name in front of the base of that answer.
-    pub prefix: u64,
-    /// Client Subnet's scope, bits.
-    pub scope: u64,
+    /// What is answered.
+    pub reply: Reply,
     /// Where each label of the name begins, counted from the name's first octet: entry n is for the n-th
     /// label from the left.
     pub starts: [u8; MAX_LABELS + 1],
@@ -56,9 +77,14 @@ impl Scratch {
         },
         edns: Edns::ABSENT,
         heartbeat: 0,
-        answer: 0,
-        prefix: 0,
-        scope: 0,
+        reply: Reply {
+            prefix: 0,
+            scope: 0,
+            slot: 0,
+            len: 0,
+            row: 0,
+            bits: 0,
+        },
         starts: [0; MAX_LABELS + 1],
         hashes: [NameHash { a: 0, b: 0 }; 32],
         subnet: [0; 3],
@@ -83,20 +109,25 @@ impl Scratch {
     /// What was asked, with limits that the verifier can see.
     #[inline(always)]
     pub fn question(&self) -> Question {
+        // Volatile, or LLVM would know what was written.
+        // SAFETY: a field of ours.
+        let question = unsafe { (&raw const self.question).read_volatile() };
         Question {
-            labels: self.question.labels & MAX_LABELS,
-            root: self.question.root & 0xff,
-            qtype: self.question.qtype,
+            labels: question.labels & MAX_LABELS,
+            root: question.root & 0xff,
+            qtype: question.qtype,
         }
     }
 
     /// What OPT said, with limits that the verifier can see.
     #[inline(always)]
     pub fn edns(&self) -> Edns {
+        // SAFETY: a field of ours; volatile as above.
+        let edns = unsafe { (&raw const self.edns).read_volatile() };
         Edns {
-            subnet: self.edns.subnet & 0x1f,
-            payload: self.edns.payload & 0x7ff,
-            ..self.edns
+            subnet: edns.subnet & 0x1f,
+            payload: edns.payload & 0x7ff,
+            ..edns
         }
     }
 
