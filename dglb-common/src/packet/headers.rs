@@ -111,12 +111,9 @@ pub fn kind(frame: &Frame<'_>) -> Result<u16, Counter> {
         return Err(none);
     }
     // SAFETY: as above.
-    Ok(unsafe {
-        ethernet
-            .byte_add(EthHdr::LEN - 2)
-            .cast::<u16>()
-            .read_unaligned()
-    })
+    let kind = unsafe { ethernet.byte_add(EthHdr::LEN - 2) };
+    // SAFETY: as above.
+    Ok(unsafe { kind.cast::<u16>().read_unaligned() })
 }
 
 /// IPv4 without a VLAN tag: what nearly all frames are, and all offsets are constants.
