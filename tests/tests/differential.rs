@@ -50,7 +50,7 @@ fn compare(name: &str) {
 }
 
 fn all_frames() -> usize {
-    env::var(FRAMES_VARIABLE).map_or(FRAMES, |number| {
+    std::env::var(FRAMES_VARIABLE).map_or(FRAMES, |number| {
         let number = number.parse().ok().filter(|number| *number > 0);
         number.unwrap_or_else(|| panic!("{FRAMES_VARIABLE}: not a number of frames"))
     })
