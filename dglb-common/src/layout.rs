@@ -22,7 +22,7 @@ pub const MAX_POINTERS: usize = 8;
 /// Smaller variants that a ready answer may have, one after another.
 pub const MAX_VARIANTS: usize = 8;
 /// Words in one page of rankings.
-pub const RANKING_PAGE: usize = 256;
+pub const RANKING_PAGE: usize = 4096;
 /// Kinds of answer that a group has in the rankings.
 pub const KINDS: usize = 16;
 /// Words in one row of buckets.
@@ -44,6 +44,8 @@ pub struct Settings {
     pub addresses_v4: [[u8; 4]; MAX_ADDRESSES],
     /// The IPv6 addresses answered on; the first `address_count_v6`.
     pub addresses_v6: [[u8; 16]; MAX_ADDRESSES],
+    /// Bit n: there is a name of n octets, its root's octet not among them.
+    pub name_octets: [u64; 4],
     /// How many labels names have, each number once, descending, so that the first name found is the
     /// longest; what is left over is 0.
     pub label_counts: [u8; MAX_LABEL_COUNTS],
@@ -55,8 +57,8 @@ pub struct Settings {
     pub name_buckets_mask: u32,
     /// Slots of the names' perfect hash, a power of two, less one.
     pub name_slots_mask: u32,
-    /// Pages of rankings that one vantage has.
-    pub pages_per_vantage: u32,
+    /// Groups that each vantage has in the rankings.
+    pub groups: u32,
     /// The vantage of who is in no table; where answers that are the same for all stand.
     pub default_vantage: u32,
     /// Nonzero: IPv4 sources are looked up in the client index.
@@ -535,19 +537,15 @@ impl AnswerRef {
 /// Element of `buckets`: the words of one row.
 pub type BucketRow = [u64; BUCKETS];
 
-/// The place of a word of the rankings: page (for the outer map) and index in that page.
+/// The place of a word of the rankings: page (for the outer map) and index in that page. `groups` are those
+/// of each vantage.
+///
+/// Vantage by vantage without a gap: words of a thousand vantages at the same place of as many pages would
+/// meet in a few sets of the processor's cache.
 #[inline(always)]
-pub const fn ranking_place(
-    pages_per_vantage: u32,
-    vantage: u32,
-    group: u32,
-    kind: u32,
-) -> (u32, u32) {
-    let word = group * KINDS as u32 + kind;
-    (
-        vantage * pages_per_vantage + word / RANKING_PAGE as u32,
-        word % RANKING_PAGE as u32,
-    )
+pub const fn ranking_place(groups: u32, vantage: u32, group: u32, kind: u32) -> (u32, u32) {
+    let word = (vantage * groups + group) * KINDS as u32 + kind;
+    (word / RANKING_PAGE as u32, word % RANKING_PAGE as u32)
 }
 
 /// The referral: N's, or in form C a label's.
@@ -656,6 +654,7 @@ const _: () = {
     assert!(
         size_of::<Settings>()
             == MAX_ADDRESSES * 20
+                + 32
                 + MAX_LABEL_COUNTS
                 + 14 * 4
                 + 8

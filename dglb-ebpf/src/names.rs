@@ -65,6 +65,9 @@ pub fn exact(
     secret: &Secret,
 ) -> Option<NameWord> {
     let octets = question.root;
+    if settings.name_octets[octets / 64] >> (octets % 64) & 1 == 0 {
+        return None;
+    }
     let bound = scratch.forget(octets);
     let mut hash = NameHash::new(secret);
     // At most 254 octets: 31 words.

@@ -25,7 +25,7 @@ pub fn word(
     kind: u32,
     settings: &Settings,
 ) -> Result<AnswerRef, Counter> {
-    let (page, index) = ranking_place(settings.pages_per_vantage, vantage, group, kind);
+    let (page, index) = ranking_place(settings.groups, vantage, group, kind);
     let word = RANKINGS
         .get_value_ptr_mut(page, &index)
         .ok_or(Counter::PassedTable)?;

@@ -396,7 +396,7 @@ fn a_page_that_is_swapped_is_met_whole() {
     ];
     let mut writer = Writer::new(&models[0]);
     let handle = writer.kernel.handle().expect("a handle");
-    let (place, _) = ranking_place(writer.built.tables.settings.pages_per_vantage, 0, 0, KIND_A);
+    let (place, _) = ranking_place(writer.built.tables.settings.groups, 0, 0, KIND_A);
     let page = |writer: &Writer| -> Vec<AnswerRef> {
         let start = place as usize * RANKING_PAGE;
         writer.built.tables.rankings[start..start + RANKING_PAGE].to_vec()

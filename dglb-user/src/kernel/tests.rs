@@ -250,7 +250,7 @@ fn words_slots_and_rows_are_written_where_they_belong() {
         ..tables.answers[0]
     };
     let reference = AnswerRef::new(slot, 7);
-    let (page, index) = ranking_place(tables.settings.pages_per_vantage, 0, 0, KIND_A);
+    let (page, index) = ranking_place(tables.settings.groups, 0, 0, KIND_A);
     let changes = [
         Change::SetAnswer {
             slot,

@@ -64,8 +64,8 @@ pub fn select(
             }
         };
         if tables.word(vantage, service.group, kind) != word {
-            let pages = tables.settings.pages_per_vantage;
-            let (page, index) = ranking_place(pages, vantage, service.group, kind);
+            let groups = tables.settings.groups;
+            let (page, index) = ranking_place(groups, vantage, service.group, kind);
             changes.push(Change::SetRanking { page, index, word });
         }
     }

@@ -279,7 +279,7 @@ async fn a_dns_lbs_publisher_runs_and_takes_rankings() {
     let tables = Arc::clone(&publisher.tables);
     let reference = |place: u32| {
         let tables = tables.read().expect("not poisoned");
-        let (_, index) = ranking_place(tables.settings.pages_per_vantage, 0, 0, place);
+        let (_, index) = ranking_place(tables.settings.groups, 0, 0, place);
         tables.rankings[index as usize]
     };
     assert!(!reference(KIND_A).is_ready());

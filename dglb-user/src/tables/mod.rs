@@ -49,7 +49,7 @@ pub struct Tables {
     pub vantages: Vec<VantageValue>,
     /// Who the vantages are; as long as `vantages`.
     pub dns_lbs: Vec<DnsLbValue>,
-    /// `vantages` × pages × [`RANKING_PAGE`] words.
+    /// Pages of [`RANKING_PAGE`] words, see [`ranking_place`].
     pub rankings: Vec<AnswerRef>,
     /// The rows, of [`AnswerRef`]s.
     pub buckets: Vec<BucketRow>,
@@ -69,7 +69,7 @@ impl Tables {
 
     /// The word for a group at a vantage, as it stands.
     pub fn word(&self, vantage: u32, group: u32, kind: u32) -> AnswerRef {
-        let (page, index) = ranking_place(self.settings.pages_per_vantage, vantage, group, kind);
+        let (page, index) = ranking_place(self.settings.groups, vantage, group, kind);
         self.rankings
             .get(page as usize * RANKING_PAGE + index as usize)
             .copied()

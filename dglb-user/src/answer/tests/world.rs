@@ -284,8 +284,8 @@ impl World {
     pub fn set(&mut self, of: &str, vantage: u32, kind: u32, word: AnswerRef) {
         let value = self.tables.name(&name(of)).expect(of);
         let group = NameWord(value.word).group();
-        let pages = self.tables.settings.pages_per_vantage;
-        let (page, index) = ranking_place(pages, vantage, group, kind);
+        let groups = self.tables.settings.groups;
+        let (page, index) = ranking_place(groups, vantage, group, kind);
         self.tables.rankings[page as usize * RANKING_PAGE + index as usize] = word;
     }
 

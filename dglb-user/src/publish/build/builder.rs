@@ -10,7 +10,7 @@ use dglb_common::{
     name,
 };
 
-use super::{BuildError, Built, RankedService, pages_per_vantage, settings};
+use super::{BuildError, Built, RankedService, pages, settings};
 use crate::{
     config::{Config, DnsLbNode},
     name::OwnerName,
@@ -99,11 +99,11 @@ impl Builder {
         services: Vec<Option<RankedService>>,
     ) -> Result<Built, BuildError> {
         let vantages = self.tables.vantages.len();
-        let pages = pages_per_vantage(vantages, groups)?;
-        self.tables.settings.pages_per_vantage = pages as u32;
-        self.tables.rankings = vec![AnswerRef::NONE; vantages * pages * RANKING_PAGE];
+        let pages = pages(vantages, groups)?;
+        self.tables.settings.groups = groups as u32;
+        self.tables.rankings = vec![AnswerRef::NONE; pages * RANKING_PAGE];
         for &(vantage, group, kind, word) in &self.words {
-            let (page, index) = ranking_place(pages as u32, vantage, group, kind);
+            let (page, index) = ranking_place(groups as u32, vantage, group, kind);
             self.tables.rankings[page as usize * RANKING_PAGE + index as usize] = word;
         }
         self.put_names();
@@ -122,6 +122,8 @@ impl Builder {
             let hash =
                 name::hash(&self.tables.secret, name.wire()).expect("an owner name is a name");
             label_counts.insert(name.label_count() as u8);
+            let octets = name.wire().len() - 1;
+            self.tables.settings.name_octets[octets / 64] |= 1 << (octets % 64);
             self.tables.names.insert(
                 hash.key(),
                 NameValue {

@@ -111,8 +111,8 @@ pub enum BuildError {
     },
 }
 
-/// Pages of rankings, 2 KiB each, that a node may have: half a GiB.
-pub const MAX_PAGES: usize = 1 << 18;
+/// Pages of rankings, 32 KiB each, that a node may have: half a GiB.
+pub const MAX_PAGES: usize = 1 << 14;
 
 /// Builds the tables.
 ///
@@ -136,17 +136,17 @@ pub fn incomplete_zones(dns_b: &DnsB) -> Vec<&OwnerName> {
         .collect()
 }
 
-/// Pages that each vantage has for `groups`.
-fn pages_per_vantage(vantages: usize, groups: usize) -> Result<usize, BuildError> {
+/// Pages of rankings for so many vantages with so many groups each.
+fn pages(vantages: usize, groups: usize) -> Result<usize, BuildError> {
     if groups > NameWord::MAX_GROUPS as usize {
         return Err(BuildError::Groups(groups));
     }
-    let pages = (groups * KINDS).div_ceil(RANKING_PAGE).max(1);
-    if pages * vantages > MAX_PAGES {
+    let pages = (vantages * groups * KINDS).div_ceil(RANKING_PAGE).max(1);
+    if pages > MAX_PAGES {
         return Err(BuildError::Rankings {
             vantages,
             groups,
-            pages: pages * vantages,
+            pages,
         });
     }
     Ok(pages)

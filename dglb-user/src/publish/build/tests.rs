@@ -436,11 +436,11 @@ fn settings_hold_both_families_and_repeat_the_addresses() {
 
 #[test]
 fn too_many_groups_or_pages_are_refused_with_the_table() {
-    assert_eq!(pages_per_vantage(1, 0), Ok(1));
-    assert_eq!(pages_per_vantage(5_000, 17), Ok(2));
-    let groups = pages_per_vantage(1, (1 << 20) + 1).expect_err("too many");
+    assert_eq!(pages(1, 0), Ok(1));
+    assert_eq!(pages(5_000, 17), Ok(333));
+    let groups = pages(1, (1 << 20) + 1).expect_err("too many");
     assert!(groups.to_string().contains("\"names\""), "{groups}");
-    let pages = pages_per_vantage(5_000, 10_000).expect_err("too many");
+    let pages = pages(5_000, 1 << 20).expect_err("too many");
     assert!(pages.to_string().contains("\"rankings\""), "{pages}");
     assert_eq!(MAX_LABEL_COUNTS, 8);
 }

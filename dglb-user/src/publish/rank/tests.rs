@@ -28,7 +28,7 @@ impl World {
     fn new() -> Self {
         let mut tables = Tables {
             secret: SECRET,
-            rankings: vec![AnswerRef::NONE; 512],
+            rankings: vec![AnswerRef::NONE; dglb_common::layout::RANKING_PAGE],
             room: Room {
                 answers: 64,
                 buckets: 8,
@@ -36,7 +36,7 @@ impl World {
             },
             ..Tables::default()
         };
-        tables.settings.pages_per_vantage = 1;
+        tables.settings.groups = 8;
         let mut slots = Slots::default();
         let nodata = Answer {
             rcode: 7,
