@@ -44,8 +44,10 @@ pub struct Settings {
     pub addresses_v4: [[u8; 4]; MAX_ADDRESSES],
     /// The IPv6 addresses answered on; the first `address_count_v6`.
     pub addresses_v6: [[u8; 16]; MAX_ADDRESSES],
-    /// Bit n: there is a name of n octets, its root's octet not among them.
-    pub name_octets: [u64; 4],
+    /// Bit n: there is a name of n octets, its root's octet not among them; longer ones have none.
+    pub name_octets: u64,
+    /// Bits of the last octets of all names ([`crate::name::suffix_bit`]): what has none is not ours.
+    pub name_suffixes: u64,
     /// How many labels names have, each number once, descending, so that the first name found is the
     /// longest; what is left over is 0.
     pub label_counts: [u8; MAX_LABEL_COUNTS],
@@ -654,7 +656,7 @@ const _: () = {
     assert!(
         size_of::<Settings>()
             == MAX_ADDRESSES * 20
-                + 32
+                + 16
                 + MAX_LABEL_COUNTS
                 + 14 * 4
                 + 8

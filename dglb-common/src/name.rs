@@ -113,6 +113,22 @@ pub const fn last_octets(word: u64, octets: usize) -> u64 {
     word >> ((7 - octets) * 8) >> 8
 }
 
+/// Which of 64 bits stands for names that end in these 8 octets before the root's, case folded, as a word
+/// in little-endian order.
+#[inline(always)]
+pub const fn suffix_bit(secret: &Secret, word: u64) -> u64 {
+    1 << (word.wrapping_mul(secret.multiplier_a) >> 58)
+}
+
+/// The bits of a name in wire form, without the root's octet: all of a name of less than 8 octets, which
+/// other octets stand in front of.
+pub fn suffix_bits(secret: &Secret, octets: &[u8]) -> u64 {
+    match octets.last_chunk::<8>() {
+        Some(last) => suffix_bit(secret, fold_case(u64::from_le_bytes(*last))),
+        None => u64::MAX,
+    }
+}
+
 /// The hash of a whole name in wire form, with or without the root's octet, in any letter case.
 ///
 /// The host's way to the same value that the kernel program computes in place. `None` when the octets

@@ -3,7 +3,7 @@
 use dglb_common::{
     counters::Counter,
     layout::{MAX_LABEL_COUNTS, NameWord, Secret, Settings},
-    name::{NameHash, last_octets},
+    name::{NameHash, last_octets, suffix_bit},
     name_index::{self, DISPLACEMENTS_PER_ELEMENT},
     packet::{Frame, Question, Scratch, word_before},
 };
@@ -28,6 +28,10 @@ pub fn find(
     settings: &Settings,
     secret: &Secret,
 ) -> Result<Match, Counter> {
+    let last = word_before(dns, question.root)?;
+    if settings.name_suffixes & suffix_bit(secret, last) == 0 {
+        return Err(Counter::PassedName);
+    }
     // Only label counts that occur are looked up, the longest name first; as many octets are hashed.
     let first = first_count(scratch, question, settings);
     let most = usize::from(settings.label_counts[first]);
@@ -55,6 +59,9 @@ pub fn find(
     Err(Counter::PassedName)
 }
 
+/// Octets that a name has at most for the short way: a longer one costs more than to find its labels.
+const MAX_EXACT: usize = 63;
+
 /// What the question's name is, if it is a name of the table itself.
 #[inline(always)]
 pub fn exact(
@@ -65,13 +72,12 @@ pub fn exact(
     secret: &Secret,
 ) -> Option<NameWord> {
     let octets = question.root;
-    if settings.name_octets[octets / 64] >> (octets % 64) & 1 == 0 {
+    if octets > MAX_EXACT || settings.name_octets >> octets & 1 == 0 {
         return None;
     }
     let bound = scratch.forget(octets);
     let mut hash = NameHash::new(secret);
-    // At most 254 octets: 31 words.
-    for word in 0..31 {
+    for word in 0..MAX_EXACT / 8 {
         let taken = word * 8;
         if taken + 8 > bound {
             break;

@@ -122,8 +122,10 @@ impl Builder {
             let hash =
                 name::hash(&self.tables.secret, name.wire()).expect("an owner name is a name");
             label_counts.insert(name.label_count() as u8);
-            let octets = name.wire().len() - 1;
-            self.tables.settings.name_octets[octets / 64] |= 1 << (octets % 64);
+            let octets = &name.wire()[..name.wire().len() - 1];
+            let settings = &mut self.tables.settings;
+            settings.name_octets |= 1_u64.checked_shl(octets.len() as u32).unwrap_or(0);
+            settings.name_suffixes |= name::suffix_bits(&self.tables.secret, octets);
             self.tables.names.insert(
                 hash.key(),
                 NameValue {
