@@ -5,7 +5,11 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 
-use super::{Options, Plan, million, peers, repeated, servers, svg};
+use super::{
+    Options, Plan,
+    million::{self, Million},
+    peers, publish, repeated, servers, svg,
+};
 
 /// Measures answers in XDP against a bare XDP reflector, over a veth pair, on one core
 #[derive(Debug, Parser)]
@@ -30,6 +34,9 @@ struct Arguments {
     /// Measure instead what each stage of the program costs: nanoseconds of frames that leave it there
     #[arg(long = "where", conflicts_with = "peers")]
     stages: bool,
+    /// Measure instead what it takes to fill and change the tables of a million resolvers
+    #[arg(long, conflicts_with_all = ["peers", "stages", "only"])]
+    publish: bool,
     /// Then compare with other DNS servers that are installed, all asked by kxdpgun; not in the JSON
     #[arg(long)]
     peers: bool,
@@ -63,6 +70,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     } else {
         (25, FRAMES)
     };
+    if arguments.publish {
+        let million = Million::of_size(million::EXACT, million::PREFIXES);
+        print!("{}", publish::measure(&million)?);
+        return Ok(());
+    }
     let rounds = arguments.rounds.map_or(rounds, usize::from);
     let mut plan = Plan::all(Options {
         rounds,

@@ -16,6 +16,7 @@ pub mod measure;
 pub mod million;
 pub mod names;
 pub mod peers;
+pub mod publish;
 pub mod random;
 pub mod repeated;
 pub mod report;
