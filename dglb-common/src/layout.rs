@@ -31,8 +31,6 @@ pub const BUCKETS: usize = 64;
 pub const LIMIT_BUCKETS: usize = 65_536;
 /// Different label counts that the names of one node may have: each costs one look-up a query.
 pub const MAX_LABEL_COUNTS: usize = 8;
-/// Entries of the two tables of resolvers together.
-pub const MAX_RESOLVERS: usize = 1_000_000;
 /// Vantages that one node may have: an entry of the client index has 16 bits for one.
 pub const MAX_VANTAGES: usize = 65_535;
 

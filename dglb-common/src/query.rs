@@ -1,4 +1,4 @@
-//! Which questions the kernel may answer, by type (DESIGN §3, "Any type").
+//! Which questions the kernel may answer, by type (docs/answer-table.md, "Any type").
 
 /// A (RFC 1035 §3.2.2).
 pub const TYPE_A: u16 = 1;

@@ -1,4 +1,4 @@
-//! The label that stands for a DNS-LB in NS host names and in form C's CNAME (DESIGN "Labels").
+//! The label that stands for a DNS-LB in NS host names and in form C's CNAME (docs/answer-table.md, "Labels").
 //!
 //! `lb` and 13 characters of lower-case base32hex (RFC 4648 §7): the first 65 bits of the SHA-256 of
 //! the lower-case node name. With its length octet it has 16 octets, two words to compare.

@@ -87,7 +87,7 @@ impl OwnerName {
         Self(wire)
     }
 
-    /// Whether any label has the form that is reserved for DNS-LB labels (DESIGN "Labels").
+    /// Whether any label has the form that is reserved for DNS-LB labels.
     pub fn has_reserved_label(&self) -> bool {
         self.labels().any(Label::is_reserved_form)
     }

@@ -66,7 +66,7 @@ pub struct Node {
     pub bpffs: PathBuf,
     /// Where the socket stands by which `dglb stats` asks the daemon; at most [`MAX_RUN_DIR`] octets.
     pub run_dir: PathBuf,
-    /// How long the kernel answers on after the daemon's last heartbeat (DESIGN §5); default 1 h.
+    /// How long the kernel answers on after the daemon's last heartbeat; default 1 h.
     pub max_stale: Duration,
 }
 
@@ -86,7 +86,7 @@ pub const MAX_ADDRESSES: usize = 8;
 pub const MAX_RUN_DIR: usize = 80;
 /// Prefixes of each family with a limit of their own.
 pub const MAX_LIMIT_PREFIXES: usize = 32;
-/// Octets that a balanced name may have on the wire: room for a label and `ns.` (DESIGN "Labels").
+/// Octets that a balanced name may have on the wire: room for a label and `ns.`.
 pub const MAX_BALANCED_NAME: usize = 236;
 
 /// Where answers are made.
@@ -201,7 +201,7 @@ pub struct Soa {
     pub ttl: u32,
 }
 
-/// The form of referral (DESIGN §3).
+/// The form of referral (docs/answer-table.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Form R: a plain downward referral at the balanced name.

@@ -3,7 +3,7 @@
 //! [`Kernel::load`] makes fresh maps, fills them from [`Tables`](crate::tables::Tables) and loads the program; nothing is
 //! in service until [`attach`] puts the program under the interfaces' links. So a start is the same
 //! whether the node served before or not: the old program with its old maps answers until the new
-//! one takes its place in one step, and a failure before that changes nothing (DESIGN §10). What
+//! one takes its place in one step, and a failure before that changes nothing. What
 //! has to outlive a start (secret, heartbeat, counters, limits) is kept in pinned maps that the new
 //! program takes over.
 

@@ -1,4 +1,4 @@
-//! The liveness of a DNS-B's DNS-LBs: who serves for whom (DESIGN §5, "Liveness").
+//! The liveness of a DNS-B's DNS-LBs: who serves for whom (ARCHITECTURE.md, "Clocks").
 //!
 //! A DNS-LB that has not renewed for its lease is down. Its word in `vantages` holds the end of its lease
 //! and who stands in for it after that: its configured backup if that is up, else the default DNS-LB if

@@ -63,9 +63,7 @@ pub trait DataPath: Send {
     fn count(&mut self, counters: &Counters) -> Result<(), DataPathError>;
 
     /// Whether a call of [`DataPath::grace`] would free anything here.
-    fn needs_grace(&self) -> bool {
-        false
-    }
+    fn needs_grace(&self) -> bool;
 
     /// Waits until nobody reads any more what was no longer referred to when this was called.
     ///
@@ -99,6 +97,10 @@ impl DataPath for InMemory {
 
     fn count(&mut self, _counters: &Counters) -> Result<(), DataPathError> {
         Ok(())
+    }
+
+    fn needs_grace(&self) -> bool {
+        false
     }
 
     /// Who reads the tables in memory has locked them.
@@ -351,11 +353,16 @@ impl Publisher {
             self.sweep();
             changes = self.changes(&ranked, vantage, selection);
         }
-        match changes {
+        let published = match changes {
             Ok(changes) => self.publish_or_log(&changes),
             Err(error) => {
                 tracing::error!(service, %error, "a ranking has no room; the last answer stays");
+                false
             }
+        };
+        if !published {
+            // Slots that were given out for it may not be written: nobody is to share them.
+            self.sweep();
         }
     }
 
@@ -403,10 +410,13 @@ impl Publisher {
         applied.map_err(|error| Rejection::Tables(error.to_string()))
     }
 
-    fn publish_or_log(&mut self, changes: &[Change]) {
-        if let Err(error) = self.publish(changes) {
+    /// Whether all changes were made.
+    fn publish_or_log(&mut self, changes: &[Change]) -> bool {
+        let published = self.publish(changes);
+        if let Err(error) = &published {
             tracing::error!(%error, "a change did not reach the kernel; the last state stays");
         }
+        published.is_ok()
     }
 
     fn publish_vantages(&mut self, changed: Vec<(u32, dglb_common::layout::VantageValue)>) {

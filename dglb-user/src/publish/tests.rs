@@ -230,6 +230,33 @@ fn without_a_free_slot_the_last_answer_stays() {
     assert_eq!(address(&publisher, KIND_A, CLIENT), [192, 0, 2, 80]);
 }
 
+#[test]
+fn a_slot_that_was_given_out_for_a_ranking_without_room_is_no_answer() {
+    let mut publisher = publisher(DNS_LB);
+    publisher.rank(0, vec![0]);
+    let in_use = publisher.tables().answers.len() as u32;
+    // Room for the smaller one of its two sizes.
+    publisher.tables.write().expect("not poisoned").room.answers = in_use + 1;
+    publisher.select(0, 0, &Selection::List(vec![1, 0]));
+    assert_eq!(address(&publisher, KIND_A, CLIENT), [192, 0, 2, 80]);
+    // Which is all of this one.
+    publisher.rank(0, vec![1]);
+    assert_eq!(address(&publisher, KIND_A, CLIENT), [203, 0, 113, 80]);
+}
+
+#[test]
+fn an_answer_that_the_kernel_refused_is_written_when_it_is_wanted_again() {
+    let mut publisher = publisher(DNS_LB);
+    publisher.rank(0, vec![0]);
+    let left = Cell::new(0);
+    publisher.data_path = Box::new(Refusing { left });
+    publisher.rank(0, vec![1]);
+    assert_eq!(address(&publisher, KIND_A, CLIENT), [192, 0, 2, 80]);
+    publisher.data_path = Box::new(InMemory);
+    publisher.rank(0, vec![1]);
+    assert_eq!(address(&publisher, KIND_A, CLIENT), [203, 0, 113, 80]);
+}
+
 /// A data path that counts, and refuses what comes after some changes.
 struct Refusing {
     left: Cell<usize>,
@@ -254,6 +281,10 @@ impl DataPath for Refusing {
 
     fn count(&mut self, _counters: &Counters) -> Result<(), DataPathError> {
         Ok(())
+    }
+
+    fn needs_grace(&self) -> bool {
+        false
     }
 
     fn grace(&mut self) -> Result<(), DataPathError> {

@@ -29,7 +29,7 @@ use crate::{
     name::OwnerName,
 };
 
-/// The largest TTL of what is said of a label or a node that is not known here, seconds (DESIGN §3).
+/// The largest TTL of what is said of a label or a node that is not known here, seconds (docs/answer-table.md, "Labels").
 pub const UNKNOWN_TTL: u32 = 60;
 
 /// RCODE NXDOMAIN (RFC 1035 §4.1.1, "Name Error").

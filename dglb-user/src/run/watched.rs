@@ -134,6 +134,10 @@ impl DataPath for Watched {
         self.kernel.beat(now_ns)
     }
 
+    fn needs_grace(&self) -> bool {
+        self.kernel.needs_grace()
+    }
+
     fn grace(&mut self) -> Result<(), DataPathError> {
         self.kernel.grace()
     }

@@ -1,4 +1,4 @@
-//! What may happen to the tables while the node serves: the means of publishing of DESIGN §5.
+//! What may happen to the tables while the node serves: the means of publishing (ARCHITECTURE.md, "The tables").
 
 use std::net::IpAddr;
 
