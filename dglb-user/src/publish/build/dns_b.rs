@@ -50,11 +50,30 @@ enum GroupKey {
     Absent { nodata: u64, nxdomain: u64 },
 }
 
+/// Builds them. Where the rankings have no room for the negative answers of so many zones, they are left
+/// to user space.
 pub fn build(
     config: &Config,
     dns_b: &DnsB,
     secret: Secret,
     restored: &Restored,
+) -> Result<Built, BuildError> {
+    let zone_names = ZoneNames::of(dns_b);
+    match build_with(config, dns_b, secret, restored, &zone_names) {
+        Err(error @ BuildError::Rankings { .. }) => {
+            tracing::warn!("{error}; names that are absent are answered by user space");
+            build_with(config, dns_b, secret, restored, &ZoneNames::none(dns_b))
+        }
+        other => other,
+    }
+}
+
+fn build_with(
+    config: &Config,
+    dns_b: &DnsB,
+    secret: Secret,
+    restored: &Restored,
+    zone_names: &ZoneNames,
 ) -> Result<Built, BuildError> {
     let mut building = Building {
         builder: Builder::new(config, secret),
@@ -71,14 +90,13 @@ pub fn build(
     }
     building.builder.tables.heartbeat = restored.now_ns;
     building.builder.tables.room.resolvers = dns_b.max_resolvers;
-    let zone_names = ZoneNames::of(dns_b);
     let services = dns_b
         .services
         .iter()
         .enumerate()
-        .map(|(index, service)| building.service(index, service, &zone_names))
+        .map(|(index, service)| building.service(index, service, zone_names))
         .collect();
-    building.zone_names(&zone_names);
+    building.zone_names(zone_names);
     let prefixes = dns_b.prefixes.iter();
     building.builder.tables.prefixes = Prefixes::new(
         dns_b.default_dns_lb as u32,
@@ -111,7 +129,11 @@ impl Building<'_> {
                 None,
             ),
             Form::Cname => {
-                let nxdomain = self.nxdomain(&service.name, service.zone);
+                let nxdomain = if zone_names.complete[service.zone] {
+                    self.nxdomain(&service.name, service.zone)
+                } else {
+                    AnswerRef::NONE
+                };
                 let key = GroupKey::Cname {
                     ttl,
                     nxdomain: nxdomain.0,

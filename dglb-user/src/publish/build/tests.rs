@@ -10,7 +10,7 @@ use dglb_common::layout::{
 
 use super::*;
 use crate::{
-    config::{BService, Form},
+    config::{BService, Form, Soa, Zone},
     name::OwnerName,
     publish::first_ranking,
 };
@@ -443,4 +443,52 @@ fn too_many_groups_or_pages_are_refused_with_the_table() {
     let pages = pages(5_000, 1 << 20).expect_err("too many");
     assert!(pages.to_string().contains("\"rankings\""), "{pages}");
     assert_eq!(MAX_LABEL_COUNTS, 8);
+}
+
+#[test]
+fn negative_answers_that_have_no_room_are_left_to_user_space() {
+    let mut config = config(DNS_B);
+    let Role::DnsB(dns_b) = &mut config.role else {
+        panic!("a DNS-B");
+    };
+    // As many zones of form C, each with an SOA of its own, and as many DNS-LBs as a backbone has.
+    let zone = dns_b.zones[0].clone();
+    let service = dns_b.services[0].clone();
+    for index in 0..1000_usize {
+        let apex = name(&format!("s{index}.example"));
+        dns_b.zones.push(Zone {
+            apex: apex.clone(),
+            soa: Soa {
+                serial: index as u32,
+                ..zone.soa.clone()
+            },
+            hosts: Vec::new(),
+            ..zone.clone()
+        });
+        dns_b.services.push(BService {
+            name: apex,
+            zone: dns_b.zones.len() - 1,
+            form: Form::Cname,
+            ..service.clone()
+        });
+    }
+    let node = dns_b.dns_lbs[0].clone();
+    dns_b.dns_lbs.extend((0..5000).map(|index| {
+        let name = format!("lb{index}.isp.example");
+        DnsLbNode {
+            label: Label::of_node(&name),
+            name,
+            ..node.clone()
+        }
+    }));
+    let tables = built(&config).tables;
+    assert_eq!(
+        entry(&tables, "s7.example"),
+        Some((NameRole::BCname, false))
+    );
+    let group = group(&tables, "s7.example");
+    assert_eq!(group, self::group(&tables, "s8.example"));
+    assert!(tables.word(5000, group, KIND_CNAME).is_ready());
+    assert!(!tables.word(0, group, KIND_NXDOMAIN).is_ready());
+    assert_eq!(entry(&tables, "g.foo.com"), None);
 }

@@ -30,6 +30,14 @@ pub struct ZoneNames {
 }
 
 impl ZoneNames {
+    /// No name: no zone is complete.
+    pub fn none(dns_b: &DnsB) -> Self {
+        Self {
+            names: BTreeMap::new(),
+            complete: vec![false; dns_b.zones.len()],
+        }
+    }
+
     /// The names that fit.
     pub fn of(dns_b: &DnsB) -> Self {
         let balanced: BTreeSet<&OwnerName> =
