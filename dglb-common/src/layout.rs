@@ -44,8 +44,8 @@ pub struct Settings {
     pub addresses_v6: [[u8; 16]; MAX_ADDRESSES],
     /// Bit n: there is a name of n octets, its root's octet not among them; longer ones have none.
     pub name_octets: u64,
-    /// Bits of the last octets of all names ([`crate::name::suffix_bit`]): what has none is not ours.
-    pub name_suffixes: u64,
+    /// What names end in.
+    pub suffixes: Suffixes,
     /// How many labels names have, each number once, descending, so that the first name found is the
     /// longest; what is left over is 0.
     pub label_counts: [u8; MAX_LABEL_COUNTS],
@@ -89,6 +89,16 @@ pub struct Settings {
     pub subnet_senders_v4: [Prefix; MAX_SUBNET_SENDERS],
     /// From where Client Subnet is believed, IPv6.
     pub subnet_senders_v6: [Prefix; MAX_SUBNET_SENDERS],
+}
+
+/// What the names of the table end in: what ends otherwise is not ours.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suffixes {
+    /// Bits of the last 8 octets of names that have as many.
+    pub long: u64,
+    /// Bits of the last 2 octets of the others.
+    pub short: u64,
 }
 
 /// A rate limit as the generic cell rate algorithm has it (ITU-T I.371).
@@ -654,7 +664,7 @@ const _: () = {
     assert!(
         size_of::<Settings>()
             == MAX_ADDRESSES * 20
-                + 16
+                + 24
                 + MAX_LABEL_COUNTS
                 + 14 * 4
                 + 8

@@ -8,7 +8,7 @@
 //! Not a cryptographic hash: the keys are secret and random, and two independent lanes of 64 bits make
 //! a false match by chance a matter of 2^-100 for a million names.
 
-use crate::layout::{NameKey, Secret};
+use crate::layout::{NameKey, Secret, Suffixes};
 
 /// Labels that a name can have at most: 255 octets, two for each label of one octet, one for the root.
 pub const MAX_LABELS: usize = 127;
@@ -113,20 +113,29 @@ pub const fn last_octets(word: u64, octets: usize) -> u64 {
     word >> ((7 - octets) * 8) >> 8
 }
 
-/// Which of 64 bits stands for names that end in these 8 octets before the root's, case folded, as a word
-/// in little-endian order.
-#[inline(always)]
-pub const fn suffix_bit(secret: &Secret, word: u64) -> u64 {
-    1 << (word.wrapping_mul(secret.multiplier_a) >> 58)
+impl Suffixes {
+    /// Whether a name of the table may end in these 8 octets, which stand before the root's: case folded,
+    /// a word in little-endian order. Of a short name the first of them are what stands in front of it.
+    #[inline(always)]
+    pub const fn may_have(&self, secret: &Secret, word: u64) -> bool {
+        self.long & suffix_bit(secret, word) | self.short & suffix_bit(secret, word >> 48) != 0
+    }
+
+    /// Takes a name in, in wire form without the root's octet.
+    pub fn add(&mut self, secret: &Secret, octets: &[u8]) {
+        if let Some(last) = octets.last_chunk::<8>() {
+            self.long |= suffix_bit(secret, fold_case(u64::from_le_bytes(*last)));
+        } else if let Some([one, two]) = octets.last_chunk() {
+            let word = u64::from_le_bytes([*one, *two, 0, 0, 0, 0, 0, 0]);
+            self.short |= suffix_bit(secret, fold_case(word));
+        }
+    }
 }
 
-/// The bits of a name in wire form, without the root's octet: all of a name of less than 8 octets, which
-/// other octets stand in front of.
-pub fn suffix_bits(secret: &Secret, octets: &[u8]) -> u64 {
-    match octets.last_chunk::<8>() {
-        Some(last) => suffix_bit(secret, fold_case(u64::from_le_bytes(*last))),
-        None => u64::MAX,
-    }
+/// Which of 64 bits stands for a suffix.
+#[inline(always)]
+const fn suffix_bit(secret: &Secret, word: u64) -> u64 {
+    1 << (word.wrapping_mul(secret.multiplier_a) >> 58)
 }
 
 /// The hash of a whole name in wire form, with or without the root's octet, in any letter case.
@@ -202,6 +211,18 @@ mod tests {
         }
 
         #[test]
+        fn what_ends_in_a_name_may_be_ours(
+            name in prop::collection::vec(any::<u8>(), 2..12),
+            before in prop::collection::vec(any::<u8>(), 8..20),
+        ) {
+            let mut suffixes = Suffixes::default();
+            suffixes.add(&SECRET, &name.to_ascii_uppercase());
+            let asked = [before, name].concat();
+            let last = asked.last_chunk::<8>().expect("as many");
+            prop_assert!(suffixes.may_have(&SECRET, fold_case(u64::from_le_bytes(*last))));
+        }
+
+        #[test]
         fn last_octets_are_those_in_memory(octets in any::<[u8; 8]>(), count in 0_usize..8) {
             let mut expected = [0; 8];
             expected[..count].copy_from_slice(&octets[8 - count..]);
@@ -229,6 +250,17 @@ mod tests {
         fn no_octets_make_it_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = hash(&SECRET, &octets);
         }
+    }
+
+    #[test]
+    fn most_of_what_ends_otherwise_is_not_ours() {
+        let mut suffixes = Suffixes::default();
+        suffixes.add(&SECRET, b"\x03www\x03foo\x03com");
+        suffixes.add(&SECRET, b"\x01q");
+        let others = (0..1000_u64).map(|number| number << 16 | 0x6d6f_0000_0000_0000);
+        let may = others.filter(|word| suffixes.may_have(&SECRET, *word));
+        assert!(may.count() < 100);
+        assert!(!Suffixes::default().may_have(&SECRET, 0));
     }
 
     #[test]

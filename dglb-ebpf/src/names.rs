@@ -3,7 +3,7 @@
 use dglb_common::{
     counters::Counter,
     layout::{MAX_LABEL_COUNTS, NameWord, Secret, Settings},
-    name::{NameHash, last_octets, suffix_bit},
+    name::{NameHash, last_octets},
     name_index::{self, DISPLACEMENTS_PER_ELEMENT},
     packet::{Frame, Question, Scratch, word_before},
 };
@@ -29,7 +29,7 @@ pub fn find(
     secret: &Secret,
 ) -> Result<Match, Counter> {
     let last = word_before(dns, question.root)?;
-    if settings.name_suffixes & suffix_bit(secret, last) == 0 {
+    if !settings.suffixes.may_have(secret, last) {
         return Err(Counter::PassedName);
     }
     // Only label counts that occur are looked up, the longest name first; as many octets are hashed.
@@ -73,6 +73,10 @@ pub fn exact(
 ) -> Option<NameWord> {
     let octets = question.root;
     if octets > MAX_EXACT || settings.name_octets >> octets & 1 == 0 {
+        return None;
+    }
+    let last = word_before(dns, octets).ok()?;
+    if !settings.suffixes.may_have(secret, last) {
         return None;
     }
     let bound = scratch.forget(octets);

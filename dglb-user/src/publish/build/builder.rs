@@ -125,7 +125,7 @@ impl Builder {
             let octets = &name.wire()[..name.wire().len() - 1];
             let settings = &mut self.tables.settings;
             settings.name_octets |= 1_u64.checked_shl(octets.len() as u32).unwrap_or(0);
-            settings.name_suffixes |= name::suffix_bits(&self.tables.secret, octets);
+            settings.suffixes.add(&self.tables.secret, octets);
             self.tables.names.insert(
                 hash.key(),
                 NameValue {
