@@ -35,7 +35,7 @@ pub fn find(
     // Only label counts that occur are looked up, the longest name first; as many octets are hashed.
     let first = first_count(scratch, question, settings);
     let most = usize::from(settings.label_counts[first]);
-    if most > question.labels {
+    if most == 0 || most > question.labels {
         return Err(Counter::PassedName);
     }
     let octets = question.root - scratch.start(question.labels - most);

@@ -15,7 +15,10 @@ use crate::{
 pub fn run(path: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     let pins = Pins::of(&config.node);
-    let interfaces = attach::attached(&pins);
+    let mut interfaces = attach::attached(&pins);
+    for other in pins.other_layouts() {
+        interfaces.extend(attach::attached(&other));
+    }
     let removed = attach::detach_all(&pins)?;
     status::remove_left(&config.node);
     for interface in interfaces.keys() {

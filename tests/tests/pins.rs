@@ -134,6 +134,22 @@ fn unload_takes_all_away_with_the_daemon_running_or_dead() -> Result<()> {
 }
 
 #[test]
+fn unload_takes_away_what_a_version_with_another_layout_left() -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let mut rig = Rig::dns_b("lab-layout", UNLIMITED)?;
+    rig.start()?;
+    rig.daemon()?.kill()?;
+    std::fs::rename(rig.pins(), rig.pins().with_file_name("v1"))?;
+    assert_eq!(rig.referred_to(STRANGER)?, DEFAULT, "it answers on");
+    let said = unload(&rig.node)?;
+    assert!(said.contains("eth0: detached"), "{said}");
+    assert!(said.contains("pins removed"), "{said}");
+    expect_nothing_left(&rig)
+}
+
+#[test]
 fn a_second_node_on_the_machine_disturbs_nobody() -> Result<()> {
     if !is_root() {
         return Ok(());

@@ -11,6 +11,23 @@ pub struct Frame<'a> {
     memory: PhantomData<&'a [u8]>,
 }
 
+/// What can be read of a frame: all bit patterns are values of it.
+///
+/// # Safety
+/// They are, and there is no padding.
+pub unsafe trait Plain: Copy {}
+
+// SAFETY: an integer.
+unsafe impl Plain for u8 {}
+// SAFETY: an integer.
+unsafe impl Plain for u16 {}
+// SAFETY: an integer.
+unsafe impl Plain for u32 {}
+// SAFETY: an integer.
+unsafe impl Plain for u64 {}
+// SAFETY: nothing but its elements.
+unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
+
 impl<'a> Frame<'a> {
     /// The memory from `start` up to `end`.
     ///
@@ -68,18 +85,17 @@ impl<'a> Frame<'a> {
         Some(pointer as *mut T)
     }
 
-    /// The `T` at `offset`; `T` is plain data, of any alignment.
+    /// The `T` at `offset`, of any alignment.
     #[inline(always)]
-    pub fn read<T: Copy>(&self, offset: usize) -> Option<T> {
+    pub fn read<T: Plain>(&self, offset: usize) -> Option<T> {
         let pointer = self.at::<T>(offset)?;
-        // SAFETY: `at` has checked that all of it lies in the frame; all bit patterns are values of
-        // the integers and arrays of integers that it is called for.
+        // SAFETY: `at` has checked that all of it lies in the frame, and all bit patterns are values.
         Some(unsafe { pointer.read_unaligned() })
     }
 
     /// Writes `value` at `offset`.
     #[inline(always)]
-    pub fn write<T: Copy>(&self, offset: usize, value: T) -> Option<()> {
+    pub fn write<T: Plain>(&self, offset: usize, value: T) -> Option<()> {
         let pointer = self.at::<T>(offset)?;
         // SAFETY: `at` has checked that all of it lies in the frame.
         unsafe { pointer.write_unaligned(value) };

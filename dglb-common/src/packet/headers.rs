@@ -124,7 +124,8 @@ pub fn kind(frame: &Frame<'_>) -> Result<u16, Counter> {
 pub fn plain(frame: &Frame<'_>, settings: &Settings) -> Result<Datagram, Counter> {
     let headers = frame.at(EthHdr::LEN).ok_or(Counter::PassedNotDns)?;
     let after = frame.len().wrapping_sub(EthHdr::LEN);
-    let packet = ipv4(headers, after, settings)?;
+    // SAFETY: in the frame, as `at` has compared.
+    let packet = unsafe { ipv4(headers, after, settings) }?;
     Ok(packet.datagram(EthHdr::LEN, packet.to_dns, 0))
 }
 
@@ -147,7 +148,11 @@ pub fn other(
     let ip = scratch.forget(ip) & 0x1f;
     let at_ip = frame.skip(ip);
     let packet = match kind {
-        IPV4 => ipv4(at_ip.at(0).ok_or(none)?, at_ip.len(), settings)?,
+        IPV4 => {
+            let headers = at_ip.at(0).ok_or(none)?;
+            // SAFETY: in the frame, as `at` has compared.
+            unsafe { ipv4(headers, at_ip.len(), settings) }?
+        }
         IPV6 => ipv6(&at_ip, settings)?,
         _ => return Err(none),
     };
@@ -192,11 +197,18 @@ fn behind_tags(frame: &Frame<'_>, outer: u16) -> Result<(u16, usize), Counter> {
 type Ipv4Udp = [u32; IPV4_TO_DNS / 4];
 
 /// Checks the IPv4 header (RFC 791 §3.1) and the UDP header (RFC 768) in `octets` of the frame.
+///
+/// # Safety
+/// All of `headers` can be read; they may have any alignment.
 #[inline(always)]
-fn ipv4(headers: *const Ipv4Udp, octets: usize, settings: &Settings) -> Result<Packet, Counter> {
+unsafe fn ipv4(
+    headers: *const Ipv4Udp,
+    octets: usize,
+    settings: &Settings,
+) -> Result<Packet, Counter> {
     let none = Counter::PassedNotDns;
     let header = |index: usize| {
-        // SAFETY: whoever calls has compared that all of them lie in the frame.
+        // SAFETY: as the caller says.
         let word = unsafe { headers.cast::<u32>().add(index) };
         // SAFETY: as above.
         unsafe { word.read_unaligned() }

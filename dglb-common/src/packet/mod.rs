@@ -14,7 +14,7 @@ mod scratch;
 
 pub use self::{
     edns::{Edns, OPT_OCTETS, edns, without_options},
-    frame::{Frame, bind},
+    frame::{Frame, Plain, bind},
     headers::{
         Datagram, IPV4, IPV4_TO_DNS, IPV6_TO_DNS, Message, datagram, kind, message, other, plain,
     },

@@ -136,14 +136,15 @@ pub fn taken(pins: &Pins, wanted: &[String]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Removes all pins of the node and waits until the kernel has detached its program, which it does some
+/// Removes all pins of the node, those of other layouts too, and waits until the kernel has detached its program, which it does some
 /// time after the last reference to a link is gone; `false`: nothing was pinned.
 ///
 /// # Errors
 /// [`KernelError::Pins`]; [`KernelError::Attach`] when something else holds a link.
 pub fn detach_all(pins: &Pins) -> Result<bool, KernelError> {
-    let links: Vec<(String, Option<u32>)> = Links::read(pins)
-        .into_pins()
+    let layouts = std::iter::once(pins.clone()).chain(pins.other_layouts());
+    let links: Vec<(String, Option<u32>)> = layouts
+        .flat_map(|pins| Links::read(&pins).into_pins())
         .map(|(interface, pin)| (interface, link_id(&pin)))
         .collect();
     let removed = pins.remove()?;

@@ -113,8 +113,8 @@ impl Pins {
         Ok(true)
     }
 
-    /// Layouts of other versions that are pinned for this node.
-    pub fn other_layouts(&self) -> Vec<PathBuf> {
+    /// What other versions have pinned for this node in layouts of theirs.
+    pub fn other_layouts(&self) -> Vec<Self> {
         let Some(entries) = self
             .directory
             .parent()
@@ -126,6 +126,7 @@ impl Pins {
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .filter(|path| *path != self.directory)
+            .map(|directory| Self { directory })
             .collect()
     }
 }

@@ -73,6 +73,10 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
 fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     let pins = Pins::of(&config.node);
     let is_first = !pins.directory().exists();
+    for other in pins.other_layouts() {
+        let path = other.directory().display();
+        tracing::warn!(%path, "left by another version; `dglb unload` removes it");
+    }
     let before = Pinned::read(&pins)?.unwrap_or_default();
     let secret = match read::secret(&pins)? {
         Some(secret) => secret,
@@ -88,9 +92,6 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
     let kernel_log = kernel.take_log();
     for (interface, mode) in &modes {
         tracing::info!(interface, mode = mode.name(), "XDP program in service");
-    }
-    for other in pins.other_layouts() {
-        tracing::warn!(path = %other.display(), "left by another version; `dglb unload` removes it");
     }
     Ok(Served {
         tables,

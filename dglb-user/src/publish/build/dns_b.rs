@@ -123,22 +123,14 @@ impl Building<'_> {
     ) -> Option<RankedService> {
         let ttl = service.referral_ttl;
         let (role, group, ranked) = match service.form {
-            Form::Referral => (
-                NameRole::BReferral,
-                self.referral(GroupKey::Referral { ttl }),
-                None,
-            ),
+            Form::Referral => (NameRole::BReferral, self.referral(ttl), None),
             Form::Cname => {
                 let nxdomain = if zone_names.complete[service.zone] {
                     self.nxdomain(&service.name, service.zone)
                 } else {
                     AnswerRef::NONE
                 };
-                let key = GroupKey::Cname {
-                    ttl,
-                    nxdomain: nxdomain.0,
-                };
-                (NameRole::BCname, self.cname(key, ttl, nxdomain), None)
+                (NameRole::BCname, self.cname(ttl, nxdomain), None)
             }
             Form::Direct | Form::Cache => {
                 let (group, ranked) = self.addresses(service);
@@ -162,11 +154,8 @@ impl Building<'_> {
         (group, group == next)
     }
 
-    fn referral(&mut self, key: GroupKey) -> u32 {
-        let GroupKey::Referral { ttl } = key else {
-            unreachable!("the key of a referral");
-        };
-        let (group, is_new) = self.group(key);
+    fn referral(&mut self, ttl: u32) -> u32 {
+        let (group, is_new) = self.group(GroupKey::Referral { ttl });
         if is_new {
             self.at_each_vantage(|builder, vantage, own, backup| {
                 let referral = builder.answer(ready::referral(own, backup, ttl));
@@ -176,8 +165,11 @@ impl Building<'_> {
         group
     }
 
-    fn cname(&mut self, key: GroupKey, ttl: u32, nxdomain: AnswerRef) -> u32 {
-        let (group, is_new) = self.group(key);
+    fn cname(&mut self, ttl: u32, nxdomain: AnswerRef) -> u32 {
+        let (group, is_new) = self.group(GroupKey::Cname {
+            ttl,
+            nxdomain: nxdomain.0,
+        });
         if !is_new {
             return group;
         }
