@@ -204,8 +204,9 @@ impl Flood {
     /// flood, unless the machine is too slow to make one. The clock is read after the last query.
     fn check_cut(&self, through: u64) -> Result<()> {
         let rate = self.took.as_secs_f64() * PER_SECOND;
-        // The clock of the limit is coarse: 10 ms at the most.
-        let most = cpus() * (BURST + rate as u64 + 20);
+        // The time of the limit is the heartbeat until a bucket seems empty: what the rate gives in its age
+        // comes on top, a quarter of a second, or a whole one where the daemon has to wait for a CPU.
+        let most = cpus() * (BURST + rate as u64 + PER_SECOND as u64);
         ensure!(
             (BURST..=most).contains(&through),
             "{through} got through in {:?}, not {BURST} to {most}",
