@@ -118,24 +118,26 @@ impl Suffixes {
     /// a word in little-endian order. Of a short name the first of them are what stands in front of it.
     #[inline(always)]
     pub const fn may_have(&self, secret: &Secret, word: u64) -> bool {
-        self.long & suffix_bit(secret, word) | self.short & suffix_bit(secret, word >> 48) != 0
+        let (long, short) = (suffix_bits(secret, word), suffix_bits(secret, word >> 48));
+        self.long & long == long || self.short & short == short
     }
 
     /// Takes a name in, in wire form without the root's octet.
     pub fn add(&mut self, secret: &Secret, octets: &[u8]) {
         if let Some(last) = octets.last_chunk::<8>() {
-            self.long |= suffix_bit(secret, fold_case(u64::from_le_bytes(*last)));
+            self.long |= suffix_bits(secret, fold_case(u64::from_le_bytes(*last)));
         } else if let Some([one, two]) = octets.last_chunk() {
             let word = u64::from_le_bytes([*one, *two, 0, 0, 0, 0, 0, 0]);
-            self.short |= suffix_bit(secret, fold_case(word));
+            self.short |= suffix_bits(secret, fold_case(word));
         }
     }
 }
 
-/// Which of 64 bits stands for a suffix.
+/// Which two of 64 bits stand for a suffix.
 #[inline(always)]
-const fn suffix_bit(secret: &Secret, word: u64) -> u64 {
-    1 << (word.wrapping_mul(secret.multiplier_a) >> 58)
+const fn suffix_bits(secret: &Secret, word: u64) -> u64 {
+    let hash = word.wrapping_mul(secret.multiplier_a);
+    1 << (hash >> 58) | 1 << (hash >> 52 & 63)
 }
 
 /// The hash of a whole name in wire form, with or without the root's octet, in any letter case.
