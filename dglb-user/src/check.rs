@@ -13,6 +13,7 @@ use crate::{
     interfaces::index_of,
     kernel::{attach, pins::Pins},
     label::Label,
+    name::OwnerName,
     publish::build::incomplete_zones,
 };
 
@@ -26,7 +27,7 @@ const MAX_LINES: usize = 20;
 /// When `out` cannot be written.
 pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyhow::Result<bool> {
     let loaded = Config::load(path);
-    let machine = match &loaded {
+    let mut machine = match &loaded {
         Ok(config) if !offline => {
             let mut found = check_machine(config, PortCheck::Skip);
             found.errors.extend(taken(config));
@@ -34,6 +35,14 @@ pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyho
         }
         Ok(_) | Err(_) => Findings::default(),
     };
+    let mut incomplete = Vec::new();
+    match loaded.as_ref().map(incomplete_zones) {
+        Ok(Ok(zones)) => incomplete = zones,
+        Ok(Err(error)) => machine.errors.push(MachineError::Tables {
+            reason: error.to_string(),
+        }),
+        Err(_) => {}
+    }
     let ok = loaded.is_ok() && machine.errors.is_empty();
     let interfaces = match &loaded {
         Ok(config) if !offline => interfaces(config, &machine),
@@ -58,7 +67,7 @@ pub fn run(path: &Path, offline: bool, json: bool, out: &mut dyn Write) -> anyho
             if ok {
                 writeln!(out, "{file}: ok")?;
             }
-            write_summary(config, &interfaces, out)?;
+            write_summary(config, &interfaces, &incomplete, out)?;
         }
     }
     Ok(ok)
@@ -183,6 +192,7 @@ fn summary_json(config: &Config) -> Value {
 fn write_summary(
     config: &Config,
     interfaces: &[Interface],
+    incomplete: &[OwnerName],
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let node = &config.node;
@@ -195,7 +205,7 @@ fn write_summary(
         Role::DnsB(dns_b) => {
             writeln!(out, "DNS-B {} answers on {addresses}, {place}", node.name)?;
             write_interfaces(interfaces, out)?;
-            write_dns_b(dns_b, out)
+            write_dns_b(dns_b, incomplete, out)
         }
         Role::DnsLb(dns_lb) => {
             writeln!(out, "DNS-LB {} answers on {addresses}, {place}", node.name)?;
@@ -212,7 +222,7 @@ fn write_interfaces(interfaces: &[Interface], out: &mut dyn Write) -> anyhow::Re
     Ok(())
 }
 
-fn write_dns_b(dns_b: &DnsB, out: &mut dyn Write) -> anyhow::Result<()> {
+fn write_dns_b(dns_b: &DnsB, incomplete: &[OwnerName], out: &mut dyn Write) -> anyhow::Result<()> {
     let lease = humantime::format_duration(dns_b.lease);
     writeln!(
         out,
@@ -245,11 +255,10 @@ fn write_dns_b(dns_b: &DnsB, out: &mut dyn Write) -> anyhow::Result<()> {
             format!("{net} to {}", dns_b.dns_lbs[*index].name)
         })?;
     }
-    let incomplete = incomplete_zones(dns_b);
     write_lines(out, "zones", dns_b.zones.iter(), |zone| {
-        let slow = if incomplete.contains(&&zone.apex) {
-            ", not complete: the names of this file have more than 8 different numbers of labels, so \
-             user space answers for absent names"
+        let slow = if incomplete.contains(&zone.apex) {
+            ", not complete: the names of this file have more than 8 different numbers of labels, or the \
+             table of rankings no room, so user space answers for absent names"
         } else {
             ""
         };

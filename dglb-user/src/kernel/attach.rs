@@ -61,7 +61,9 @@ impl Mode {
 ///
 /// # Errors
 /// [`KernelError`]. Interfaces that were attached by this call are detached again; those that the
-/// node served before keep what they had.
+/// node served before keep what they had, but for one whose program was replaced before another's
+/// could not be: there the new program answers the short way, and passes all else up until the next
+/// start.
 pub fn attach(
     kernel: &mut Kernel,
     pins: &Pins,

@@ -23,9 +23,9 @@ impl DataPath for Kernel {
         let mut made = 0;
         // Changes of resolvers that follow each other touch each chunk of the client index once.
         for group in changes.chunk_by(|one, other| is_of_resolver(one) && is_of_resolver(other)) {
-            self.change(group)
-                .map_err(|error| data_path_error(&error, made))?;
-            made += group.len();
+            let (of_group, result) = self.change(group);
+            made += of_group;
+            result.map_err(|error| data_path_error(&error, made))?;
         }
         tracing::debug!(changes = made, took = ?began.elapsed(), "tables changed");
         Ok(())
@@ -58,44 +58,55 @@ fn is_of_resolver(change: &Change) -> bool {
 }
 
 impl Kernel {
-    /// Makes one change, or several of resolvers.
-    fn change(&mut self, changes: &[Change]) -> Result<(), KernelError> {
+    /// Makes one change, or several of resolvers. Gives how many are in the tables, all of them unless one
+    /// failed; the client index follows those, and where it fails it does so with the next change.
+    fn change(&mut self, changes: &[Change]) -> (usize, Result<(), KernelError>) {
+        let mut result = Ok(());
+        let mut made = 0;
         for change in changes {
-            match change {
-                Change::SetResolver(resolver, value) => self.set_resolver(*resolver, value)?,
-                Change::RemoveResolver(resolver) => self.remove_resolver(*resolver)?,
-                Change::SetVantage(vantage, value) => {
-                    let mut map = array::<VantageValue>(&mut self.ebpf, "vantages")?;
-                    set(&mut map, "vantages", *vantage as usize, value)?;
+            result = self.change_one(change);
+            if result.is_err() {
+                break;
+            }
+            made += 1;
+        }
+        let made_of_resolvers = &changes[..made];
+        if made_of_resolvers.iter().any(is_of_resolver) {
+            let followed = self.change_clients(|index, chunks| {
+                for change in made_of_resolvers {
+                    let chunk = match change {
+                        Change::SetResolver(IpAddr::V4(resolver), value) => {
+                            index.set(*resolver, value.vantage)
+                        }
+                        Change::RemoveResolver(IpAddr::V4(resolver)) => index.remove(*resolver),
+                        _ => None,
+                    };
+                    chunks.extend(chunk);
                 }
-                Change::SetRanking { page, index, word } => {
-                    self.set_ranking(*page, *index, *word)?;
-                }
-                Change::SetAnswer { slot, answer } => {
-                    let mut map = array::<Answer>(&mut self.ebpf, "answers")?;
-                    set(&mut map, "answers", *slot as usize, &**answer)?;
-                }
-                Change::SetBuckets { row, words } => {
-                    let mut map = array::<Row>(&mut self.ebpf, "buckets")?;
-                    set(&mut map, "buckets", *row as usize, &Row(**words))?;
-                }
+            });
+            result = result.and(followed);
+        }
+        (made, result)
+    }
+
+    fn change_one(&mut self, change: &Change) -> Result<(), KernelError> {
+        match change {
+            Change::SetResolver(resolver, value) => self.set_resolver(*resolver, value),
+            Change::RemoveResolver(resolver) => self.remove_resolver(*resolver),
+            Change::SetVantage(vantage, value) => {
+                let mut map = array::<VantageValue>(&mut self.ebpf, "vantages")?;
+                set(&mut map, "vantages", *vantage as usize, value)
+            }
+            Change::SetRanking { page, index, word } => self.set_ranking(*page, *index, *word),
+            Change::SetAnswer { slot, answer } => {
+                let mut map = array::<Answer>(&mut self.ebpf, "answers")?;
+                set(&mut map, "answers", *slot as usize, &**answer)
+            }
+            Change::SetBuckets { row, words } => {
+                let mut map = array::<Row>(&mut self.ebpf, "buckets")?;
+                set(&mut map, "buckets", *row as usize, &Row(**words))
             }
         }
-        if !changes.iter().any(is_of_resolver) {
-            return Ok(());
-        }
-        self.change_clients(|index, chunks| {
-            for change in changes {
-                let chunk = match change {
-                    Change::SetResolver(IpAddr::V4(resolver), value) => {
-                        index.set(*resolver, value.vantage)
-                    }
-                    Change::RemoveResolver(IpAddr::V4(resolver)) => index.remove(*resolver),
-                    _ => None,
-                };
-                chunks.extend(chunk);
-            }
-        })
     }
 
     fn set_resolver(&mut self, resolver: IpAddr, value: &ResolverValue) -> Result<(), KernelError> {

@@ -29,6 +29,12 @@ pub enum MachineError {
         /// What is there, and how to remove it.
         reason: String,
     },
+    /// The tables have no room for what is configured.
+    #[error("{reason}")]
+    Tables {
+        /// Table, size, and what to do.
+        reason: String,
+    },
     /// A configured address is on no interface.
     #[error(
         "the address {address} is on no interface of this machine; to add it: \
@@ -162,6 +168,7 @@ impl MachineError {
                 "node.bpffs"
             }
             Self::Kernel { .. } | Self::KernelLacks { .. } | Self::Rights { .. } => "node.datapath",
+            Self::Tables { .. } => "tables",
             Self::Unknown { .. } => "node",
         }
     }

@@ -22,7 +22,7 @@ use dglb_common::layout::{
 
 use super::slots::Slots;
 use crate::{
-    config::{Config, DnsB, DnsLbNode, Role, Site},
+    config::{Config, DnsLbNode, Role, Site},
     label::Label,
     name::OwnerName,
     ready::AddressRow,
@@ -127,13 +127,28 @@ pub fn build(config: &Config, secret: Secret, restored: &Restored) -> Result<Bui
     }
 }
 
-/// The zones of which the kernel does not have all names, so that it leaves NXDOMAIN to user space.
-pub fn incomplete_zones(dns_b: &DnsB) -> Vec<&OwnerName> {
-    let complete = zone_names::ZoneNames::of(dns_b).complete;
-    let zones = dns_b.zones.iter().zip(complete);
-    zones
-        .filter_map(|(zone, complete)| (!complete).then_some(&zone.apex))
-        .collect()
+/// The zones of which the kernel does not have all names, so that it leaves NXDOMAIN to user space: what a
+/// start would find, by building the tables.
+///
+/// # Errors
+/// As of [`build`].
+pub fn incomplete_zones(config: &Config) -> Result<Vec<OwnerName>, BuildError> {
+    // Any keys: what is asked does not depend on them.
+    let secret = Secret {
+        multiplier_a: 1 << 32 | 1,
+        multiplier_b: 1 << 29 | 1,
+        ..Secret::default()
+    };
+    let tables = build(config, secret, &Restored::default())?.tables;
+    let Role::DnsB(dns_b) = &config.role else {
+        return Ok(Vec::new());
+    };
+    let is_complete = |apex: &OwnerName| {
+        let entry = tables.name(apex);
+        entry.is_some_and(|entry| NameWord(entry.word).has(NameWord::COMPLETE))
+    };
+    let apexes = dns_b.zones.iter().map(|zone| &zone.apex);
+    Ok(apexes.filter(|apex| !is_complete(apex)).cloned().collect())
 }
 
 /// Pages of rankings for so many vantages with so many groups each.

@@ -491,4 +491,6 @@ fn negative_answers_that_have_no_room_are_left_to_user_space() {
     assert!(tables.word(5000, group, KIND_CNAME).is_ready());
     assert!(!tables.word(0, group, KIND_NXDOMAIN).is_ready());
     assert_eq!(entry(&tables, "g.foo.com"), None);
+    let incomplete = incomplete_zones(&config).expect("without negative answers they fit");
+    assert!(incomplete.contains(&name("g.foo.com")) && incomplete.contains(&name("s7.example")));
 }
