@@ -36,7 +36,7 @@ const ROUNDS: usize = 3;
 
 /// What stands above the figures.
 const CAVEAT: &str = "\nOther servers, one A record, asked by kxdpgun, which stops at about 0.6 million \
-    queries a second on veth (1 million on a fast host) and does not check the answers:";
+    queries a second on veth (more on a fast host) and does not check the answers:";
 
 /// Compares, and prints.
 ///
