@@ -2,7 +2,7 @@
 //! for the generator, another for what runs as a process.
 //!
 //! This is a comparison of orders of magnitude: kxdpgun stops at about 0.6 million queries a second on
-//! veth, at 1 million on a fast host, and does not check the answers. What is ours is measured properly by
+//! veth, at more on a fast host, and does not check the answers. What is ours is measured properly by
 //! the rest of the benchmark.
 
 mod gun;
