@@ -305,15 +305,13 @@ fn write_dns_lb(dns_lb: &DnsLb, out: &mut dyn Write) -> anyhow::Result<()> {
             .map(|site| site.name.as_str())
             .collect();
         format!(
-            "{} by form {}, answer TTL {} s, sites {}, probed at http://{}:{}{} every {}",
+            "{} by form {}, answer TTL {} s, sites {}, probed by {} every {}",
             service.name,
             form_text(service.form),
             service.answer_ttl,
             sites.join(", "),
-            service.probe.host,
-            service.probe.port,
-            service.probe.path,
-            humantime::format_duration(service.probe.interval),
+            service.probe.kind,
+            humantime::format_duration(service.effective_interval()),
         )
     })
 }

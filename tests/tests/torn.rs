@@ -58,11 +58,8 @@ fn model() -> Model {
 
 fn distinct(index: usize) -> Site {
     let octet = 0x11 + 0x1d * index as u8;
-    Site {
-        name: format!("site{index}"),
-        ipv4: Some([octet; 4].into()),
-        ipv6: Some([octet; 16].into()),
-    }
+    let (ipv4, ipv6) = ([octet; 4].into(), [octet; 16].into());
+    Site::new(format!("site{index}"), Some(ipv4), Some(ipv6))
 }
 
 /// A question, and every answer that is right at one time or another.

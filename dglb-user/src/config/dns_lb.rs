@@ -6,12 +6,13 @@ use std::{
 };
 
 use super::{
-    DnsLb, LbService, Node, ResolverSource, balanced,
+    DnsLb, LbService, Node, ProbeLimits, ResolverSource, balanced,
     dns_lb_nodes::{self, Backups},
     error::ErrorKind,
     probe,
     reader::Table,
     report::{Found, Report},
+    service::DEFAULT_MIN_TTL,
     site, soa,
 };
 use crate::{label::Label, name::OwnerName};
@@ -66,6 +67,7 @@ pub(super) fn read(
         resolvers: resolvers?,
         stands_in_for: stands_in_for.into_iter().map(|found| found.value).collect(),
         prefixes: Vec::new(),
+        probe_limits: ProbeLimits::default(),
         services: services.into_iter().map(|(_, service)| service).collect(),
     })
 }
@@ -186,13 +188,10 @@ fn read_service(
     table.finish(&[]);
     let name = name?;
     let service = LbService {
-        name: name.value.clone(),
-        form: form?.value,
         answer_ttl,
+        min_ttl: answer_ttl.min(DEFAULT_MIN_TTL),
         referral_ttl,
-        soa: soa?,
-        sites,
-        probe: probe?,
+        ..LbService::new(name.value.clone(), form?.value, soa?, sites, probe?)
     };
     Some((name, service))
 }

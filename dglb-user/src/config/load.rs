@@ -115,6 +115,7 @@ pub(super) fn read_document(document: &DeTable<'_>, report: &Report<'_>) -> Opti
         node: node?,
         limit,
         client_subnet,
+        metrics: None,
         role: role?,
     })
 }

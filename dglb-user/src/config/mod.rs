@@ -17,6 +17,7 @@ mod node;
 mod probe;
 mod reader;
 mod report;
+mod service;
 mod site;
 mod soa;
 mod syntax;
@@ -34,7 +35,14 @@ use std::{
 
 use ipnet::IpNet;
 
-pub use self::error::{ConfigError, ConfigErrors, ErrorKind};
+pub use self::{
+    error::{ConfigError, ConfigErrors, ErrorKind},
+    service::{
+        AllDown, BodyMatch, DEFAULT_CAPACITY, Family, Filter, HttpProbe, LbService, LoadSource,
+        Location, Margin, Overflow, Policy, Probe, ProbeKind, ProbeLimits, Profile, Scorer, Site,
+        Tier, UnknownSites, Weights,
+    },
+};
 use crate::{label::Label, name::OwnerName};
 
 /// One node's configuration.
@@ -47,6 +55,8 @@ pub struct Config {
     /// From where Client Subnet is believed (RFC 7871 §7.2): at most
     /// [`dglb_common::layout::MAX_SUBNET_SENDERS`] prefixes of each family, IPv6 no longer than /64.
     pub client_subnet: Vec<IpNet>,
+    /// Where metrics are told over HTTP; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
     /// What this role needs.
     pub role: Role,
 }
@@ -68,6 +78,12 @@ pub struct Node {
     pub run_dir: PathBuf,
     /// How long the kernel answers on after the daemon's last heartbeat; default 1 h.
     pub max_stale: Duration,
+    /// Where the node keeps what is to survive a restart.
+    pub state_dir: PathBuf,
+    /// Group whose members may use the control socket, beside root.
+    pub control_group: Option<String>,
+    /// Where the node stands.
+    pub location: Option<Location>,
 }
 
 impl Node {
@@ -255,6 +271,8 @@ pub struct DnsLb {
     pub stands_in_for: Vec<DnsLbNode>,
     /// Prefixes whose clients have another vantage than the node's own.
     pub prefixes: Vec<(IpNet, usize)>,
+    /// What the node allows of probes.
+    pub probe_limits: ProbeLimits,
     /// What it answers for.
     pub services: Vec<LbService>,
 }
@@ -266,57 +284,4 @@ pub enum ResolverSource {
     Listed(Vec<IpAddr>),
     /// The `nameserver` lines of this file, followed when it changes.
     ResolvConf(PathBuf),
-}
-
-/// A balanced name at a DNS-LB.
-#[derive(Clone, Debug)]
-pub struct LbService {
-    /// N.
-    pub name: OwnerName,
-    /// Form of referral by which queries come.
-    pub form: Form,
-    /// TTL of address answers, seconds.
-    pub answer_ttl: u32,
-    /// TTL of the referral, the most that this node's own NS answer may have, seconds.
-    pub referral_ttl: u32,
-    /// Values of the SOA in negative answers.
-    pub soa: Soa,
-    /// The mirrors; at least one, names unique.
-    pub sites: Vec<Site>,
-    /// How they are probed.
-    pub probe: Probe,
-}
-
-/// One mirror.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// Its name, for people.
-    pub name: String,
-    /// Its IPv4 address.
-    pub ipv4: Option<Ipv4Addr>,
-    /// Its IPv6 address, answered for AAAA; not probed yet.
-    pub ipv6: Option<Ipv6Addr>,
-}
-
-/// An HTTP probe.
-#[derive(Clone, Debug)]
-pub struct Probe {
-    /// TCP port.
-    pub port: u16,
-    /// Path and query of the GET.
-    pub path: String,
-    /// Host header.
-    pub host: String,
-    /// Statuses that count as success; at least one.
-    pub status: Vec<u16>,
-    /// Between probes of one site.
-    pub interval: Duration,
-    /// For the whole probe.
-    pub timeout: Duration,
-    /// Between a failed probe and the next while the site is not yet down.
-    pub retry: Duration,
-    /// Failures in a row that make a site down.
-    pub fall: u32,
-    /// Successes in a row that bring it back.
-    pub rise: u32,
 }

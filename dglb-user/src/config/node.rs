@@ -71,6 +71,9 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Option<Found<No
             bpffs,
             run_dir,
             max_stale,
+            state_dir: "/var/lib/dglb".into(),
+            control_group: None,
+            location: None,
         },
     })
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use hyper::http::uri::{Authority, PathAndQuery};
 
-use super::{Probe, error::ErrorKind, reader::Table, report::Report, value::Value};
+use super::{
+    HttpProbe, Probe, ProbeKind, error::ErrorKind, reader::Table, report::Report, value::Value,
+};
 use crate::name::OwnerName;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -58,16 +60,18 @@ pub(super) fn read(
         true => vec![200],
         false => statuses.into_iter().map(|(_, code)| code).collect(),
     };
-    Some(Probe {
+    let http = HttpProbe {
         port,
-        path: path?,
-        host: host?,
         status,
+        ..HttpProbe::new(host?, path?)
+    };
+    Some(Probe {
         interval,
         timeout,
         retry,
         fall,
         rise,
+        ..Probe::new(ProbeKind::Http(http))
     })
 }
 

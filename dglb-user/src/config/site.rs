@@ -31,11 +31,12 @@ pub(super) fn read_all(service: &mut Table<'_>, report: &Report<'_>) -> Vec<Site
         require_ipv4(&mut table, report);
         table.finish(&[]);
         if let Some(name) = &name {
-            sites.push(Site {
-                name: name.value.to_owned(),
-                ipv4: v4.as_ref().map(|found| found.value),
-                ipv6: v6.as_ref().map(|found| found.value),
-            });
+            let (ipv4, ipv6) = (v4.as_ref(), v6.as_ref());
+            sites.push(Site::new(
+                name.value,
+                ipv4.map(|found| found.value),
+                ipv6.map(|found| found.value),
+            ));
         }
         names.extend(name);
         ipv4.extend(v4);

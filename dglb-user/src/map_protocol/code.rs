@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::control::Rejection;
+use crate::event::Rejection;
 
 /// What an acknowledgement or an error message says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

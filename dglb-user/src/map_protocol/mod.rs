@@ -4,7 +4,7 @@
 //! node; [`run_client`] is the DNS-LB's side, one task for each DNS-B. [`wire`] and [`message`] turn
 //! octets into checked types and back, without any I/O.
 //!
-//! Nothing here touches the tables: what a DNS-LB says becomes an [`Event`](crate::control::Event), and
+//! Nothing here touches the tables: what a DNS-LB says becomes an [`Event`](crate::event::Event), and
 //! only the publisher's answer becomes an acknowledgement. Nothing here authenticates or encrypts
 //! either: until TLS stands behind [`Transport`], listen on loopback or private addresses only.
 

@@ -16,7 +16,7 @@ use super::{
     frames::{FrameReader, ReadError},
     message::{Claim, Frame, Message, Reason},
 };
-use crate::control::{Event, Rejection};
+use crate::event::{Event, Rejection};
 
 /// Generous: what is waited for comes long before, or never.
 const PATIENCE: Duration = Duration::from_secs(60);

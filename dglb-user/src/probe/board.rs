@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::ranking::{self, Standing};
-use crate::control::Event;
+use crate::event::Event;
 
 /// All services' rankings.
 #[derive(Debug)]

@@ -19,13 +19,16 @@
 //! [`Report::longest_wait_ms`] whether it was).
 
 pub mod board;
+pub mod failure;
 pub mod health;
 pub mod http;
+pub mod message;
 pub mod outcome;
 pub mod prober;
 pub mod ranking;
 pub mod report;
 pub mod schedule;
+pub mod spec;
 pub mod target;
 
 pub use self::{

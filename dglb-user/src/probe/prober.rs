@@ -23,7 +23,7 @@ use super::{
     schedule::{Lane, Schedule, Start},
     target::{HttpGet, Plan, SiteId},
 };
-use crate::{config::LbService, control::Event};
+use crate::{config::LbService, event::Event};
 
 /// A probe that waited longer than this for a place is worth a warning.
 const LONG_WAIT: Duration = Duration::from_secs(1);

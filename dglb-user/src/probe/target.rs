@@ -2,10 +2,15 @@
 //!
 //! A node with 10,000 services on the same three mirrors sends three probes an interval, not 30,000.
 
-use std::{collections::HashMap, net::SocketAddrV4, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddrV4},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::health::Rules;
-use crate::config::{LbService, Probe};
+use crate::config::{LbService, Probe, ProbeKind};
 
 /// One GET, ready to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,8 +65,7 @@ impl Plan {
             let mut sites = Vec::with_capacity(config.sites.len());
             for (site, ipv4) in config.sites.iter().map(|site| site.ipv4).enumerate() {
                 sites.push(ipv4.map(|ipv4| {
-                    let target =
-                        Target::new(SocketAddrV4::new(ipv4, config.probe.port), &config.probe);
+                    let target = Target::new(ipv4, &config.probe);
                     let index = *known.entry(target).or_insert_with_key(|target| {
                         plan.targets.push(target.clone());
                         plan.users.push(Vec::new());
@@ -78,16 +82,16 @@ impl Plan {
 }
 
 impl Target {
-    fn new(address: SocketAddrV4, probe: &Probe) -> Self {
-        let mut status = probe.status.clone();
-        status.sort_unstable();
-        status.dedup();
+    fn new(address: Ipv4Addr, probe: &Probe) -> Self {
+        let ProbeKind::Http(http) = &probe.kind else {
+            unimplemented!("only HTTP is probed yet")
+        };
         Self {
             get: Arc::new(HttpGet {
-                address,
-                path: probe.path.clone(),
-                host: probe.host.to_ascii_lowercase(),
-                status,
+                address: SocketAddrV4::new(address, http.port),
+                path: http.pages[0].clone(),
+                host: http.host.to_ascii_lowercase(),
+                status: http.status.clone(),
                 timeout: probe.timeout,
             }),
             rules: Rules {
@@ -97,70 +101,5 @@ impl Target {
                 rise: probe.rise,
             },
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::probe::prober::simulated::service;
-
-    #[test]
-    fn equal_probes_are_one_target() {
-        let mut other_case = service("www.example.org", &["192.0.2.1", "192.0.2.2"]);
-        other_case.probe.host = "WWW.Example.COM".into();
-        other_case.probe.status = vec![204, 200, 200];
-        let mut first = service("www.example.com", &["192.0.2.2", "192.0.2.3"]);
-        first.probe.host = "www.example.com".into();
-        first.probe.status = vec![200, 204];
-
-        let plan = Plan::new(&[first, other_case]);
-        assert_eq!(plan.targets.len(), 3);
-        assert_eq!(plan.sites, [[Some(0), Some(1)], [Some(2), Some(0)]]);
-        let shared = [
-            SiteId {
-                service: 0,
-                site: 0,
-            },
-            SiteId {
-                service: 1,
-                site: 1,
-            },
-        ];
-        assert_eq!(plan.users[0], shared);
-    }
-
-    #[test]
-    fn probes_that_differ_anywhere_are_not_shared() {
-        let changes: [fn(&mut Probe); 9] = [
-            |probe| probe.port += 1,
-            |probe| probe.path.push('x'),
-            |probe| probe.host.push('x'),
-            |probe| probe.status.push(404),
-            |probe| probe.interval *= 2,
-            |probe| probe.timeout *= 2,
-            |probe| probe.retry *= 2,
-            |probe| probe.fall += 1,
-            |probe| probe.rise += 1,
-        ];
-        for (number, change) in changes.into_iter().enumerate() {
-            let first = service("www.example.com", &["192.0.2.1"]);
-            let mut second = first.clone();
-            change(&mut second.probe);
-            assert_eq!(
-                Plan::new(&[first, second]).targets.len(),
-                2,
-                "change {number}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_site_without_an_ipv4_address_has_no_target() {
-        let mut config = service("www.example.com", &["192.0.2.1", "192.0.2.2"]);
-        config.sites[0].ipv4 = None;
-        let plan = Plan::new(&[config]);
-        assert_eq!(plan.sites, [[None, Some(0)]]);
-        assert_eq!(plan.targets.len(), 1);
     }
 }

@@ -35,7 +35,7 @@ pub use self::{
 use crate::{
     capacity::TableFull,
     config::{Config, DnsB, Role},
-    control::{Event, Rejection},
+    event::{Event, Rejection},
     tables::{Change, Tables, resolver_key},
 };
 
@@ -238,6 +238,8 @@ impl Publisher {
                 let _ = done.send(result);
             }
             Event::Renew { node } => self.renew(&node),
+            // Not made yet: nobody sends them.
+            Event::Serve { .. } | Event::Watch { .. } | Event::Asked { .. } => {}
             Event::Ranking { service, ranking } => self.rank(service, ranking),
         }
     }

@@ -23,7 +23,7 @@ use crate::{
         Config,
         machine::{PortCheck, check_machine},
     },
-    control::Event,
+    event::Event,
     listen::Sockets,
 };
 

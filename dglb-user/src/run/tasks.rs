@@ -21,7 +21,7 @@ use super::node::Rankings;
 use crate::{
     answer::Answerer,
     config::{Config, DnsB, DnsLb, Role},
-    control::Event,
+    event::Event,
     listen::{self, Sockets, UserCounters},
     map_protocol::{self, Identity, NodeName},
     probe::{self, Report},

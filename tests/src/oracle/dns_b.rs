@@ -142,11 +142,7 @@ fn direct(
     if service.form == Form::Cache {
         // "the DNS-LB's own address".
         let lb = &node.dns_lbs[place.vantage];
-        let own = Site {
-            name: lb.name.clone(),
-            ipv4: Some(lb.address),
-            ipv6: lb.address_v6,
-        };
+        let own = Site::new(lb.name.clone(), Some(lb.address), lb.address_v6);
         return match of_family(&own) {
             Some(own) => {
                 let record = address(&n, service.answer_ttl, own);

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use dglb_user::config::{DnsLb, Form, LbService, Probe, ResolverSource, Role, Site};
+use dglb_user::config::{
+    DnsLb, Form, HttpProbe, LbService, Probe, ProbeKind, ProbeLimits, ResolverSource, Role, Site,
+};
 
 use super::{
     DNS_LB, DNS_LB_V6, NODES, RESOLVER_1, config, eight_sites, label, longest, name, node,
@@ -111,6 +113,7 @@ fn model(
         resolvers: ResolverSource::Listed(vec![RESOLVER_1.into()]),
         stands_in_for: stands_in_for.iter().map(|&index| node(index)).collect(),
         prefixes: prefixes([1, 2, 0, 3]),
+        probe_limits: ProbeLimits::default(),
         services,
     });
     Model {
@@ -122,23 +125,9 @@ fn model(
 }
 
 pub(super) fn service(service: &str, form: Form, sites: Vec<Site>) -> LbService {
+    let probe = Probe::new(ProbeKind::Http(HttpProbe::new(service, "/health")));
     LbService {
-        name: name(service),
-        form,
         answer_ttl: 120,
-        referral_ttl: 3600,
-        soa: soa(),
-        sites,
-        probe: Probe {
-            port: 80,
-            path: "/health".to_owned(),
-            host: service.to_owned(),
-            status: vec![200],
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(2),
-            retry: Duration::from_secs(1),
-            fall: 3,
-            rise: 2,
-        },
+        ..LbService::new(name(service), form, soa(), sites, probe)
     }
 }

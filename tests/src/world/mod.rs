@@ -158,6 +158,9 @@ fn config(node_name: &str, addresses: &[IpAddr], role: Role) -> Config {
             bpffs: PathBuf::from("/sys/fs/bpf"),
             run_dir: PathBuf::from("/run/dglb"),
             max_stale: Duration::from_secs(3600),
+            state_dir: "/var/lib/dglb".into(),
+            control_group: None,
+            location: None,
         },
         // More than any test sends: the limit is no part of the answer function.
         limit: Limit {
@@ -169,6 +172,7 @@ fn config(node_name: &str, addresses: &[IpAddr], role: Role) -> Config {
             dry_run: false,
         },
         client_subnet: vec![net("203.0.113.128/25"), net("2001:db8:5e::/48")],
+        metrics: None,
         role,
     }
 }
@@ -223,10 +227,10 @@ fn b_service(service: &str, zone: usize, form: Form) -> BService {
 
 /// Sites with IPv4 addresses; those with `true` have IPv6 too.
 fn sites(sites: &[(&str, bool)]) -> Vec<Site> {
-    let site = |(index, (site, has_v6)): (usize, &(&str, bool))| Site {
-        name: (*site).to_owned(),
-        ipv4: Some(Ipv4Addr::new(192, 0, 2, 80 + index as u8)),
-        ipv6: has_v6.then(|| Ipv6Addr::new(0x2001, 0xdb8, index as u16, 0, 0, 0, 0, 0x80)),
+    let site = |(index, (site, has_v6)): (usize, &(&str, bool))| {
+        let ipv6 = Ipv6Addr::new(0x2001, 0xdb8, index as u16, 0, 0, 0, 0, 0x80);
+        let ipv4 = Ipv4Addr::new(192, 0, 2, 80 + index as u8);
+        Site::new(*site, Some(ipv4), has_v6.then_some(ipv6))
     };
     sites.iter().enumerate().map(site).collect()
 }

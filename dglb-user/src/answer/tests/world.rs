@@ -98,6 +98,9 @@ fn config(role: Role) -> Config {
             bpffs: "/sys/fs/bpf".into(),
             run_dir: "/run/dglb".into(),
             max_stale: Duration::from_secs(3600),
+            state_dir: "/var/lib/dglb".into(),
+            control_group: None,
+            location: None,
         },
         limit: Limit {
             default: Rate {
@@ -110,6 +113,7 @@ fn config(role: Role) -> Config {
         client_subnet: ["198.18.0.0/24", "2001:db8:53::/48"]
             .map(|net| net.parse().expect(net))
             .to_vec(),
+        metrics: None,
         role,
     }
 }
@@ -172,33 +176,20 @@ pub fn dns_b_below(parent: &str) -> Config {
 }
 
 fn site(v4: Option<u8>, v6: Option<u16>) -> Site {
-    Site {
-        name: "site".to_owned(),
-        ipv4: v4.map(|last| Ipv4Addr::new(203, 0, 113, last)),
-        ipv6: v6.map(|last| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)),
-    }
+    let ipv4 = v4.map(|last| Ipv4Addr::new(203, 0, 113, last));
+    let ipv6 = v6.map(|last| Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last));
+    Site::new("site", ipv4, ipv6)
 }
 
 /// A DNS-LB, `lb0`, which stands in for `lb1`; services `www.foo.com`, form R, and `shop.foo.com`, form C.
 pub fn dns_lb() -> Config {
-    let service = |text: &str, form| LbService {
-        name: name(text),
-        form,
-        answer_ttl: 600,
-        referral_ttl: 3600,
-        soa: soa(),
-        sites: vec![site(Some(1), Some(1)), site(Some(2), None)],
-        probe: Probe {
-            port: 80,
-            path: "/".to_owned(),
-            host: text.to_owned(),
-            status: vec![200],
-            interval: Duration::from_secs(10),
-            timeout: Duration::from_secs(2),
-            retry: Duration::from_secs(1),
-            fall: 3,
-            rise: 2,
-        },
+    let service = |text: &str, form| {
+        let probe = Probe::new(ProbeKind::Http(HttpProbe::new(text, "/")));
+        let sites = vec![site(Some(1), Some(1)), site(Some(2), None)];
+        LbService {
+            answer_ttl: 600,
+            ..LbService::new(name(text), form, soa(), sites, probe)
+        }
     };
     let nodes = dns_lb_nodes();
     config(Role::DnsLb(DnsLb {
@@ -211,6 +202,7 @@ pub fn dns_lb() -> Config {
         resolvers: ResolverSource::Listed(Vec::new()),
         stands_in_for: vec![nodes[1].clone()],
         prefixes: near_prefixes(),
+        probe_limits: ProbeLimits::default(),
         services: vec![
             service("www.foo.com", Form::Referral),
             service("shop.foo.com", Form::Cname),

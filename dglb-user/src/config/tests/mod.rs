@@ -110,8 +110,8 @@ fn the_examples_load_to_what_they_say() {
     };
     assert_eq!(dns_lb.address, config.node.addresses[0]);
     assert_eq!(dns_lb.label, Label::of_node("lb1.isp1.example"));
-    assert_eq!(dns_lb.services[1].probe.host, "shop.foo.com");
-    assert_eq!(dns_lb.services[1].probe.status, [200]);
+    let http = HttpProbe::new("shop.foo.com", "/health");
+    assert_eq!(dns_lb.services[1].probe.kind, ProbeKind::Http(http));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 use crate::{
     config::ResolverSource,
-    control::{Event, Rejection},
+    event::{Event, Rejection},
     map_protocol::{
         Code, GOODBYE_TIMEOUT, PUBLISH_TIMEOUT,
         frames::ReadError,

@@ -411,7 +411,7 @@ fn the_documents_examples_are_what_is_sent_and_understood() {
     let [dns_lb, first, second] =
         [[198, 51, 100, 7], [203, 0, 113, 53], [203, 0, 113, 54]].map(Ipv4Addr::from);
     let claim = Claim::new(dns_lb, vec![first.into(), second.into()]).unwrap();
-    let rejection = crate::control::Rejection::UnknownNode("lb-a.example".into());
+    let rejection = crate::event::Rejection::UnknownNode("lb-a.example".into());
     let ok = Message::Acknowledge {
         sequence: 2,
         code: Code::Ok,

@@ -26,7 +26,7 @@ use super::{
     Code, NodeName, Transport, budget::LogLimit, message::Frame, message::Message, message::Reason,
     transport::prepare,
 };
-use crate::control::Event;
+use crate::event::Event;
 
 /// What peers may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

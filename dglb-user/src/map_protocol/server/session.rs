@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::Server;
 use crate::{
-    control::{Event, Rejection},
+    event::{Event, Rejection},
     map_protocol::{
         Code, HELLO_TIMEOUT, LONGEST_WAIT, NodeName, PUBLISH_TIMEOUT, Transport,
         budget::Budget,

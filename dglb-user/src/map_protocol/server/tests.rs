@@ -6,7 +6,7 @@ use tokio::{io::DuplexStream, task::JoinHandle, time::advance};
 
 use super::*;
 use crate::{
-    control::Rejection,
+    event::Rejection,
     map_protocol::{
         frames::ReadError,
         message::Frame,

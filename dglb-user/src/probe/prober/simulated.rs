@@ -5,45 +5,32 @@ use std::{collections::HashMap, net::Ipv4Addr, sync::Mutex};
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::*;
-use crate::config::{Form, Probe, Site, Soa};
+use crate::config::{Form, HttpProbe, Probe, ProbeKind, Site, Soa};
 
 pub(super) const MS: Duration = Duration::from_millis(1);
 
 /// A service with a site for each address, and the default pace.
 pub(crate) fn service(name: &str, addresses: &[&str]) -> LbService {
-    let site = |address: &&str| Site {
-        name: format!("site-{address}"),
-        ipv4: Some(address.parse().unwrap()),
-        ipv6: None,
+    let site = |address: &&str| {
+        Site::new(
+            format!("site-{address}"),
+            Some(address.parse().unwrap()),
+            None,
+        )
     };
-    LbService {
-        name: name.parse().unwrap(),
-        form: Form::Referral,
-        answer_ttl: 60,
-        referral_ttl: 3600,
-        soa: Soa {
-            mname: "ns1.example.com".parse().unwrap(),
-            rname: "hostmaster.example.com".parse().unwrap(),
-            serial: 1,
-            refresh: 3600,
-            retry: 600,
-            expire: 86400,
-            minimum: 60,
-            ttl: 60,
-        },
-        sites: addresses.iter().map(site).collect(),
-        probe: Probe {
-            port: 80,
-            path: "/".into(),
-            host: name.into(),
-            status: vec![200],
-            interval: 10_000 * MS,
-            timeout: 2_000 * MS,
-            retry: 1_000 * MS,
-            fall: 3,
-            rise: 2,
-        },
-    }
+    let soa = Soa {
+        mname: "ns1.example.com".parse().unwrap(),
+        rname: "hostmaster.example.com".parse().unwrap(),
+        serial: 1,
+        refresh: 3600,
+        retry: 600,
+        expire: 86400,
+        minimum: 60,
+        ttl: 60,
+    };
+    let probe = Probe::new(ProbeKind::Http(HttpProbe::new(name, "/")));
+    let sites = addresses.iter().map(site).collect();
+    LbService::new(name.parse().unwrap(), Form::Referral, soa, sites, probe)
 }
 
 /// How long a site that dies may stay in a ranking.

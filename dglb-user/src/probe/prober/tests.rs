@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::{simulated::*, *};
+use crate::config::{HttpProbe, ProbeKind};
 use crate::{
     config::Probe,
     probe::schedule::{DOWN_PLACES, LIVING_PLACES},
@@ -181,7 +182,7 @@ async fn shared_targets_are_probed_once() {
     let mut services: Vec<_> = (0..50)
         .map(|_| service("www.example.com", &["192.0.2.1", "192.0.2.2"]))
         .collect();
-    services[7].probe.path = "/other".into();
+    services[7].probe.kind = ProbeKind::Http(HttpProbe::new("other.example.com", "/other"));
     services[7].sites.truncate(1);
     services[7].sites[0].ipv4 = Some(Ipv4Addr::new(192, 0, 2, 3));
     let manners = [
@@ -398,7 +399,9 @@ async fn on_real_sockets_a_dead_site_leaves_and_comes_back() {
     let address = |listener: &tokio::net::TcpListener| listener.local_addr().unwrap();
     let (first_address, _) = (address(&first), address(&second));
     let mut config = service("www.example.com", &["127.77.0.1", "127.77.0.2"]);
-    config.probe.port = port;
+    let mut http = HttpProbe::new("www.example.com", "/");
+    http.port = port;
+    config.probe.kind = ProbeKind::Http(http);
     (config.probe.interval, config.probe.retry) = (50 * MS, 20 * MS);
     config.probe.timeout = Duration::from_secs(30);
 

@@ -227,10 +227,9 @@ fn with_form(form: Form, sites: usize) -> Config {
     let Role::DnsB(dns_b) = &mut config.role else {
         panic!("a DNS-B");
     };
-    let sites = (0..sites).map(|site| Site {
-        name: site.to_string(),
-        ipv4: Some(Ipv4Addr::new(192, 0, 2, site as u8)),
-        ipv6: None,
+    let sites = (0..sites).map(|site| {
+        let address = Ipv4Addr::new(192, 0, 2, site as u8);
+        Site::new(site.to_string(), Some(address), None)
     });
     let first = &dns_b.services[0];
     let service = BService {

@@ -37,6 +37,27 @@ pub enum Event {
         /// Node name, lower case.
         node: String,
     },
+    /// From now on a vantage's clients are answered so for a service.
+    Serve {
+        /// Index in the DNS-LB's services.
+        service: usize,
+        /// The vantage that it was measured from; 0: this node.
+        vantage: u32,
+        /// What is answered.
+        serving: Serving,
+        /// CLOCK_MONOTONIC, nanoseconds: when the probe ended that made it so. `None`: it was not a probe.
+        probed_ns: Option<u64>,
+    },
+    /// The next query for a service is to be told, once (to the receiver of [`Asked`]).
+    Watch {
+        /// Index in the DNS-LB's services.
+        service: usize,
+    },
+    /// The data path met a query for what is watched.
+    Asked {
+        /// Group in the rankings.
+        group: u32,
+    },
     /// A service's sites changed their order or state.
     Ranking {
         /// Index in the DNS-LB's services.
@@ -45,6 +66,49 @@ pub enum Event {
         ranking: Vec<usize>,
     },
 }
+
+/// A service that was watched has been asked for: its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked(pub usize);
+
+/// What is answered for a service to one vantage's clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Serving {
+    /// To A.
+    pub v4: Served,
+    /// To AAAA.
+    pub v6: Served,
+}
+
+/// What is answered in one family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Which sites.
+    pub selection: Selection,
+    /// TTL, seconds.
+    pub ttl: u32,
+}
+
+/// Which sites of a service are answered, by their indices. All have an address of the family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// These, best first; at most [`MAX_LISTED`]. Mostly one. Empty: there is no such data.
+    List(Vec<usize>),
+    /// One of them for each client, by weight; weight 0: not. As few clients as possible change their site
+    /// when weights change.
+    Weighted(Vec<(usize, u32)>),
+    /// One of them for each client, by weight; which one follows from client and weights alone.
+    Sticky(Vec<(usize, u32)>),
+    /// An address that is no site's.
+    Fallback(IpAddr),
+    /// SERVFAIL (RFC 1035 §4.1.1).
+    Servfail,
+    /// The last answer stays.
+    Keep,
+}
+
+/// Addresses that one answer lists.
+pub const MAX_LISTED: usize = 8;
 
 /// Why a DNS-B does not take an announcement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

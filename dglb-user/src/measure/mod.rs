@@ -1,0 +1,2 @@
+//! From probes to what is answered: which targets there are, when each is probed, how healthy it is, what
+//! the policy makes of it.
