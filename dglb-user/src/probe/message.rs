@@ -17,7 +17,7 @@ pub enum ToProber {
         /// Its number; one that is known is replaced.
         target: u32,
         /// What is done.
-        spec: Spec,
+        spec: Box<Spec>,
     },
     /// The target is no longer probed.
     Forget {
