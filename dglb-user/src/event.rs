@@ -103,8 +103,6 @@ pub enum Selection {
     Fallback(IpAddr),
     /// SERVFAIL (RFC 1035 §4.1.1).
     Servfail,
-    /// The last answer stays.
-    Keep,
 }
 
 /// Addresses that one answer lists.

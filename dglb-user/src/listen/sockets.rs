@@ -3,6 +3,7 @@
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
+    os::fd::AsFd as _,
 };
 
 use rustix::net::sockopt::{
@@ -98,6 +99,43 @@ impl Sockets {
             sockets.tcp.push(tcp);
         }
         Ok(sockets)
+    }
+
+    /// The sockets at `port` of `addresses`: other descriptors of those that are open here already, so that
+    /// both may be read for a while and nothing that waits in them is lost; the rest is opened.
+    ///
+    /// # Errors
+    /// [`BindError`] for the first that cannot be opened; none of the new ones is open then.
+    pub fn for_addresses(&self, addresses: &[IpAddr], port: u16) -> Result<Self, BindError> {
+        let mut sockets = Self {
+            udp: Vec::new(),
+            tcp: Vec::new(),
+        };
+        for &address in addresses {
+            let wanted = SocketAddr::new(address, port);
+            let open = self
+                .local_addresses()
+                .iter()
+                .position(|open| *open == wanted);
+            let (udp, tcp) = match open {
+                Some(index) => self
+                    .duplicate(index)
+                    .map_err(|source| failed(address, port, Protocol::Udp, source))?,
+                None => pair(address, port)?,
+            };
+            sockets.udp.push(udp);
+            sockets.tcp.push(tcp);
+        }
+        Ok(sockets)
+    }
+
+    fn duplicate(&self, index: usize) -> io::Result<(UdpSocket, TcpListener)> {
+        let udp = self.udp[index].as_fd().try_clone_to_owned()?;
+        let tcp = self.tcp[index].as_fd().try_clone_to_owned()?;
+        Ok((
+            UdpSocket::from_std(udp.into())?,
+            TcpListener::from_std(tcp.into())?,
+        ))
     }
 
     /// What is listened on, in the order of the addresses.

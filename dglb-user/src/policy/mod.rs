@@ -1,8 +1,28 @@
 //! The owner's policy: from what was measured of a service's sites to what is answered.
 //!
-//! Pure: it is told the time, and keeps what it must remember (the present choice, shares under way) in
-//! a [`Memory`] that the caller holds. Filters and scorers are [`crate::config::Policy`].
+//! Pure: it is told the time. A [`Chooser`] stands for one service in one address family and remembers what it
+//! must (the present order, shares under way); what it is told comes from [`crate::measure`], what it
+//! decides goes to the publisher. Filters and scorers are [`crate::config::Policy`]; docs/policy.md is the
+//! owner's view.
+//!
+//! ```text
+//! standings ─▶ candidates ─▶ tiers and filters ─▶ scores and order ─▶ shares ─▶ Decision
+//! ```
+//!
+//! At constant standings a decision settles and then stays; a site that is down, drained or filtered out is in
+//! none, but for what the owner chose for the case that nothing is left.
 
+mod chooser;
+mod filters;
+mod score;
+mod shares;
 mod standing;
+#[cfg(test)]
+mod tests;
+mod trace;
 
-pub use standing::{Override, OverrideKind, Standing, State};
+pub use self::{
+    chooser::{Chooser, Decision},
+    standing::{Override, OverrideKind, Standing, State},
+    trace::{Candidate, Trace},
+};

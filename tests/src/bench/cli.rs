@@ -1,20 +1,26 @@
 //! The command line of `dglb-bench`.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use super::{
-    Options, Plan,
+    Options, Plan, measuring,
     million::{self, Million},
     peers, publish, repeated, servers, svg,
 };
 
 /// Measures answers in XDP against a bare XDP reflector, over a veth pair, on one core
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask bench", version)]
+#[command(
+    name = "cargo xtask bench",
+    version,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -42,6 +48,23 @@ struct Arguments {
     peers: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Measure instead what probing 40,000 targets costs, how late probes and changes are, and how long
+    /// the ranking of 10,000 services takes
+    Measure {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Seconds after the warm-up
+        #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(10..))]
+        seconds: u64,
+    },
+    /// The servers of the sites that are probed; started by `measure` itself
+    #[command(hide = true)]
+    Sites,
+}
+
 impl Arguments {
     /// Whether a measure whose name begins so is to be taken.
     fn wants(&self, name: &str) -> bool {
@@ -65,6 +88,13 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
+    match arguments.what {
+        Some(What::Measure { json, seconds }) => {
+            return measure(json, Duration::from_secs(seconds));
+        }
+        Some(What::Sites) => return measuring::sites::serve(),
+        None => {}
+    }
     let (rounds, frames) = if arguments.quick {
         (7, FRAMES / 5)
     } else {
@@ -109,6 +139,16 @@ fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.peers {
         peers::compare()?;
+    }
+    Ok(())
+}
+
+fn measure(json: bool, window: Duration) -> Result<()> {
+    let report = measuring::run(window, |step| eprintln!("{step}"))?;
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
     }
     Ok(())
 }

@@ -6,13 +6,14 @@
 //! [`servers`], what is asked and expected in [`measure`] and [`stream`]. What is passed up is measured
 //! by repeating ([`repeated`]). All measures take turns, round by round ([`rounds`]), so that a busy host
 //! meets all of them; a share compares two runs of the same round ([`report`]). [`peers`] compares with
-//! other servers, by another generator.
+//! other servers, by another generator. [`measuring`] stands apart: what probing and choosing cost.
 
 pub mod answering;
 pub mod bars;
 pub mod cli;
 pub mod frame;
 pub mod measure;
+pub mod measuring;
 pub mod million;
 pub mod names;
 pub mod peers;

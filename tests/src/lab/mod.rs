@@ -20,6 +20,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use ipnet::Ipv4Net;
 
 pub mod chain;
 pub mod client;
@@ -126,6 +127,16 @@ impl Lab {
         };
         let interface = router_end(host.name());
         self.router.enter(|| pass.attach(&interface))?
+    }
+
+    /// Leads a whole network to `host`, beside its own addresses.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn route_to(&self, host: &Host, network: Ipv4Net) -> Result<()> {
+        let (interface, address) = (router_end(host.name()), host.address());
+        let command = format!("route add {network} via {address} dev {interface} onlink\n");
+        self.router.ip(&command)
     }
 
     /// A BPF file system of this lab's own.
