@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod capacity;
 pub mod check;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod event;

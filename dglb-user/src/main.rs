@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use dglb_user::{check, run, stats, unload, verify};
+use dglb_user::{check, probe, run, stats, unload, verify};
 use tracing_subscriber::EnvFilter;
 
 /// Global load balancing by DNS, measured from beside the clients and answered in the kernel.
@@ -56,6 +56,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Probe sites on behalf of `dglb run`, which starts this by itself.
+    #[command(hide = true)]
+    Probe {
+        /// The account to become.
+        #[arg(long)]
+        user: String,
+        /// Probes at once.
+        #[arg(long)]
+        concurrency: usize,
+        /// Certificates that are trusted, PEM; without it those of the system.
+        #[arg(long)]
+        ca_file: Option<PathBuf>,
+    },
     /// Detach the kernel program and remove the node's tables, whether the daemon runs or not.
     Unload {
         #[command(flatten)]
@@ -103,6 +116,19 @@ fn execute(command: Command) -> anyhow::Result<bool> {
             json,
         } => return check::run(&node.config, offline, json, &mut out),
         Command::Stats { node, json } => stats::run(&node.config, json, &mut out)?,
+        Command::Probe {
+            user,
+            concurrency,
+            ca_file,
+        } => {
+            drop(out);
+            let options = probe::process::Options {
+                user,
+                concurrency,
+                ca_file,
+            };
+            probe::process::run(&options)?;
+        }
         Command::Verify { node, json } => return verify::run(&node.config, json, &mut out),
         Command::Unload { node } => unload::run(&node.config, &mut out)?,
     }

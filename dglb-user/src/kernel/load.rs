@@ -15,7 +15,7 @@ use super::{
     name_index::NameIndex,
     pins::Pins,
 };
-use crate::{kernel_object, publish::monotonic_ns, tables::Tables};
+use crate::{clock::monotonic_ns, kernel_object, tables::Tables};
 
 impl Kernel {
     /// Makes the maps, fills them from `tables` and has the program verified.

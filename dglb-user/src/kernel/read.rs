@@ -19,10 +19,7 @@ use dglb_common::{
 
 pub use super::read_clients::{ClientTables, client_tables};
 use super::{KernelError, pins::Pins, shown};
-use crate::{
-    label::Label,
-    publish::{build::Restored, monotonic_ns},
-};
+use crate::{clock::monotonic_ns, label::Label, publish::build::Restored};
 
 /// A DNS-LB as the tables have it.
 #[derive(Clone, Copy, Debug)]

@@ -19,14 +19,19 @@
 //! [`Report::longest_wait_ms`] whether it was).
 
 pub mod board;
+pub mod descriptors;
+pub mod execute;
 pub mod failure;
+pub mod handle;
 pub mod health;
 pub mod http;
 pub mod message;
 pub mod outcome;
 pub mod prober;
+pub mod process;
 pub mod ranking;
 pub mod report;
+pub mod rights;
 pub mod schedule;
 pub mod spec;
 pub mod target;

@@ -17,7 +17,6 @@ use std::{
 };
 
 use dglb_common::counters::Counters;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -34,6 +33,7 @@ pub use self::{
 };
 use crate::{
     capacity::TableFull,
+    clock::monotonic_ns,
     config::{Config, DnsB, Role},
     event::{Event, Rejection},
     tables::{Change, Tables, resolver_key},
@@ -107,13 +107,6 @@ impl DataPath for InMemory {
     fn grace(&mut self) -> Result<(), DataPathError> {
         Ok(())
     }
-}
-
-/// The clock of heartbeats and deadlines, which the kernel program has too: `bpf_ktime_get_coarse_ns` is
-/// CLOCK_MONOTONIC_COARSE.
-pub fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// What the publisher knows of the tables beside them.

@@ -9,6 +9,7 @@ use dglb_common::{counters::Counters, layout::Secret};
 use super::watched::Watched;
 use crate::{
     capacity,
+    clock::monotonic_ns,
     config::{Config, Datapath},
     kernel::{
         Kernel, KernelError,
@@ -19,7 +20,7 @@ use crate::{
     publish::{
         DataPath, Held, InMemory,
         build::{self, Restored},
-        first_ranking, monotonic_ns,
+        first_ranking,
     },
     tables::Tables,
 };

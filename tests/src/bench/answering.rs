@@ -12,10 +12,7 @@ use aya::{
     },
 };
 use dglb_common::counters::{Counter, Counters, Kind};
-use dglb_user::{
-    kernel::Kernel,
-    publish::{DataPath as _, monotonic_ns},
-};
+use dglb_user::{clock::monotonic_ns, kernel::Kernel, publish::DataPath as _};
 
 use super::{
     servers::{Server, Servers},
