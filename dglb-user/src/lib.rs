@@ -24,5 +24,6 @@ pub mod run;
 pub mod stats;
 pub mod status;
 pub mod tables;
+pub mod timestamp;
 pub mod unload;
 pub mod verify;
