@@ -90,8 +90,13 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_they_must() {
-        let mut columns = Columns::new([("site", Side::Left), ("ms", Side::Right), ("", Side::Left)]);
-        columns.row(["frankfurt".into(), number(Some(1.25), 1), "düsseldorf too".into()]);
+        let mut columns =
+            Columns::new([("site", Side::Left), ("ms", Side::Right), ("", Side::Left)]);
+        columns.row([
+            "frankfurt".into(),
+            number(Some(1.25), 1),
+            "düsseldorf too".into(),
+        ]);
         columns.row(["a".into(), number(None, 1)]);
         assert_eq!(
             text(&columns),
