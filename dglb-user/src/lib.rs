@@ -8,6 +8,7 @@ pub mod columns;
 pub mod config;
 pub mod control;
 pub mod event;
+pub mod explain;
 pub mod history;
 pub mod interfaces;
 pub mod kernel;

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    net::IpAddr,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -9,9 +10,10 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dglb_user::{
-    check, history, overrides, policy::OverrideKind, probe, reload, run, sites, stats, unload,
-    verify,
+    check, control::protocol::AddressFamily, explain, history, name::OwnerName, overrides,
+    policy::OverrideKind, probe, reload, run, sites, stats, unload, verify,
 };
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 /// Global load balancing by DNS, measured from beside the clients and answered in the kernel.
@@ -60,6 +62,34 @@ enum Command {
         /// Only those of this balanced name.
         #[arg(long, value_name = "NAME")]
         service: Option<String>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say why a client gets the answer that it gets.
+    ///
+    /// The answer is followed through the live kernel tables; why the sites were chosen so, the running
+    /// daemon says. Without a daemon the kernel's part is shown.
+    Explain {
+        #[command(flatten)]
+        node: NodeFile,
+        /// The name that is asked for.
+        name: OwnerName,
+        /// The address that the query comes from: a resolver's.
+        #[arg(long, value_name = "ADDRESS")]
+        from: IpAddr,
+        /// What the query says by Client Subnet.
+        #[arg(long, value_name = "PREFIX")]
+        subnet: Option<IpNet>,
+        /// The type that is asked for.
+        #[arg(
+            long = "type",
+            value_name = "TYPE",
+            value_enum,
+            ignore_case = true,
+            default_value = "A"
+        )]
+        qtype: QueryType,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
@@ -155,6 +185,26 @@ struct NodeFile {
     config: PathBuf,
 }
 
+/// Types of addresses.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum QueryType {
+    /// IPv4.
+    #[value(name = "A")]
+    A,
+    /// IPv6.
+    #[value(name = "AAAA")]
+    Aaaa,
+}
+
+impl QueryType {
+    fn family(self) -> AddressFamily {
+        match self {
+            Self::A => AddressFamily::Ipv4,
+            Self::Aaaa => AddressFamily::Ipv6,
+        }
+    }
+}
+
 /// Which site.
 #[derive(Debug, clap::Args)]
 struct Which {
@@ -246,6 +296,22 @@ fn execute(command: Command) -> anyhow::Result<bool> {
             service,
             json,
         } => sites::run(&node.config, service.as_deref(), json, &mut out)?,
+        Command::Explain {
+            node,
+            name,
+            from,
+            subnet,
+            qtype,
+            json,
+        } => {
+            let question = explain::Question {
+                name,
+                from,
+                subnet,
+                family: qtype.family(),
+            };
+            explain::run(&node.config, &question, json, &mut out)?;
+        }
         Command::History { node, which, json } => history::run(
             &node.config,
             &which.site,

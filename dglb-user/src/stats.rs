@@ -213,7 +213,7 @@ fn dns_lbs(config: &Config, pinned: &Pinned) -> Vec<DnsLbStats> {
 }
 
 /// The nodes that the configuration names, itself among them.
-fn known_nodes(config: &Config) -> impl Iterator<Item = (Label, &str)> {
+pub fn known_nodes(config: &Config) -> impl Iterator<Item = (Label, &str)> {
     let others: &[DnsLbNode] = match &config.role {
         Role::DnsB(dns_b) => &dns_b.dns_lbs,
         Role::DnsLb(dns_lb) => &dns_lb.stands_in_for,
