@@ -14,6 +14,7 @@ mod feature;
 mod fill;
 mod index;
 mod links;
+pub mod live;
 mod load;
 mod maps;
 mod name_index;

@@ -4,6 +4,7 @@
 //! the tables are built, for a DNS-LB after the first round of probes; then the program takes its
 //! place under the links in one step. A failure anywhere before that leaves in service what was.
 
+mod control;
 mod node;
 mod tasks;
 mod watched;
@@ -23,6 +24,7 @@ use crate::{
         Config,
         machine::{PortCheck, check_machine},
     },
+    control::server,
     event::Event,
     listen::Sockets,
 };
@@ -61,6 +63,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
     let sockets = Sockets::bind(&config.node.addresses, DNS_PORT)?;
+    let control_socket = server::bind(&config.node)?;
     let listener = tasks::map_listener(&config).await?;
     let (event_sender, mut events) = mpsc::channel::<Event>(EVENTS);
     let mut tasks = tasks::Tasks::new(stop.clone());
@@ -83,7 +86,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         let counters = Arc::clone(&counters);
         move || counters.snapshot().plus(&counted_before)
     });
-    tasks.tell_status(&config, probes.report(), move || {
+    tasks.control(&config, control_socket, probes.report(), move || {
         counters.snapshot().plus(&counted_before)
     });
     tasks.map_protocol(&config, listener, event_sender).await?;

@@ -17,16 +17,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::node::Rankings;
+use super::{control::Answers, node::Rankings};
 use crate::{
     answer::Answerer,
     config::{Config, DnsB, DnsLb, Role},
+    control::server,
     event::Event,
     listen::{self, Sockets, UserCounters},
     map_protocol::{self, Identity, NodeName},
     probe::{self, Report},
     publish::{DataPath, Held, Publisher},
-    resolvers, status,
+    resolvers,
     tables::Tables,
 };
 
@@ -170,23 +171,25 @@ impl Tasks {
             .spawn(publisher.run(events, counted, self.stop.clone()));
     }
 
-    /// Starts to tell `dglb stats` what only the daemon knows.
-    pub fn tell_status(
+    /// Starts to answer commands at the control socket.
+    pub fn control(
         &mut self,
         config: &Config,
+        bound: server::Bound,
         report: watch::Receiver<Report>,
         counted: impl Fn() -> Counters + Send + Sync + 'static,
     ) {
-        let listener = match status::bind(&config.node) {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::warn!(%error, "`dglb stats` will show only what the kernel has");
-                return;
+        let answers = Arc::new(Answers::new(&config.role, report, counted));
+        let stop = self.stop.clone();
+        self.running.spawn(async move {
+            let handle = move |request, _peer| {
+                let answers = Arc::clone(&answers);
+                async move { answers.to(request).await }
+            };
+            if let Err(error) = bound.serve(handle, stop).await {
+                tracing::error!(%error, "control socket: no command can ask this daemon");
             }
-        };
-        let now = move || status::Status::new(&report.borrow(), &counted());
-        self.running
-            .spawn(status::serve(listener, now, self.stop.clone()));
+        });
     }
 
     /// Starts the map protocol: a DNS-B's server, or a DNS-LB's clients.
