@@ -8,8 +8,6 @@
 pub mod daemon;
 mod page;
 pub mod served;
-#[cfg(test)]
-mod tests;
 pub mod walk;
 pub mod who;
 
@@ -199,7 +197,7 @@ where
         let mut attempt = 1;
         loop {
             let Some(walk) = walk::walk(self.tables, &query, &|service| {
-                self.has_site(service, question.family)
+                has_site(self.config, service, question.family)
             })?
             else {
                 bail!("{name} is not a name of {}", self.config.node.name);
@@ -244,27 +242,6 @@ where
             question.name
         ));
         own
-    }
-
-    /// Whether a service has a site with an address of the family, or needs none.
-    fn has_site(&self, service: u32, family: AddressFamily) -> bool {
-        let index = service as usize;
-        let has = |sites: &[Site]| {
-            sites.iter().any(|site| match family {
-                AddressFamily::Ipv4 => site.ipv4.is_some(),
-                AddressFamily::Ipv6 => site.ipv6.is_some(),
-            })
-        };
-        match &self.config.role {
-            Role::DnsB(dns_b) => dns_b
-                .services
-                .get(index)
-                .is_none_or(|service| service.form != Form::Direct || has(&service.sites)),
-            Role::DnsLb(dns_lb) => dns_lb
-                .services
-                .get(index)
-                .is_none_or(|service| has(&service.sites)),
-        }
     }
 
     fn ask(&self, query: &Query<'_>, walk: &Walk) -> Daemon {
@@ -445,6 +422,28 @@ where
             let known = known_nodes(self.config).find(|(known, _)| *known == label);
             known.map_or_else(|| label.to_string(), |(_, name)| name.to_owned())
         }))
+    }
+}
+
+/// Whether a service (by its index) has a site with an address of the family, or needs none; what is no
+/// service needs none. For [`walk::walk`].
+pub fn has_site(config: &Config, service: u32, family: AddressFamily) -> bool {
+    let index = service as usize;
+    let has = |sites: &[Site]| {
+        sites.iter().any(|site| match family {
+            AddressFamily::Ipv4 => site.ipv4.is_some(),
+            AddressFamily::Ipv6 => site.ipv6.is_some(),
+        })
+    };
+    match &config.role {
+        Role::DnsB(dns_b) => dns_b
+            .services
+            .get(index)
+            .is_none_or(|service| service.form != Form::Direct || has(&service.sites)),
+        Role::DnsLb(dns_lb) => dns_lb
+            .services
+            .get(index)
+            .is_none_or(|service| has(&service.sites)),
     }
 }
 
