@@ -336,7 +336,7 @@ impl Default for ProbeLimits {
 pub struct Profile {
     /// Its name.
     pub name: String,
-    /// An absolute path and its arguments, in which `{address}`, `{host}` and `{service}` are replaced.
+    /// An absolute path and its arguments, in which `{address}` and `{service}` are replaced.
     pub command: Vec<String>,
 }
 

@@ -90,3 +90,21 @@ pub enum OverrideKind {
     /// Taken for down.
     Down,
 }
+
+impl Override {
+    /// Whether its time is over at `now`.
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl OverrideKind {
+    /// As people read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Drained => "drained",
+            Self::Up => "forced up",
+            Self::Down => "forced down",
+        }
+    }
+}

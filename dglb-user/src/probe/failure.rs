@@ -48,3 +48,24 @@ pub enum Failure {
     #[error("path or host cannot stand in an HTTP request")]
     NotSendable,
 }
+
+impl Failure {
+    /// The kind, as it is counted.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::TimedOut => "timed_out",
+            Self::Tls(_) => "tls",
+            Self::Status(_) => "status",
+            Self::Body => "body",
+            Self::TooLarge => "too_large",
+            Self::Aborted => "aborted",
+            Self::Malformed => "malformed",
+            Self::Command(_) => "command",
+            Self::Io(_) => "io",
+            Self::Local(_) => "local",
+            Self::NotSendable => "not_sendable",
+        }
+    }
+}

@@ -56,6 +56,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let socket: OwnedFd = stdin.as_fd().try_clone_to_owned()?;
     let [v4, v6] = descriptors::receive(&socket)
         .context("`dglb probe` is started by `dglb run`: its standard input must be that socket")?;
+    end_when_it_panics();
     rights::give_up(&options.user)?;
     let places = rights::raise_open_files(options.concurrency);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -68,6 +69,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         let executor = Executor::new(options.ca_file.as_deref(), Pinger::new(v4, v6)?);
         serve(socket, executor, places).await
     })
+}
+
+/// A fault must be seen: the daemon counts it and starts another process; one that went on would owe it a
+/// result for ever.
+fn end_when_it_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 async fn serve(socket: UnixStream, executor: Executor, places: usize) -> anyhow::Result<()> {

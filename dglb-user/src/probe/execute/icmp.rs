@@ -65,8 +65,11 @@ impl Pinger {
             };
             let socket = Socket::from(socket);
             socket.set_nonblocking(true)?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            // SAFETY: the socket owns its descriptor, always the same, for as long as it lives.
+            let socket = unsafe { AsyncFd::register_with_interest(socket, interest) }?;
             let family = Arc::new(Family {
-                socket: AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE)?,
+                socket,
                 is_v4,
                 sequence: AtomicU16::new(0),
                 waiting: Mutex::default(),

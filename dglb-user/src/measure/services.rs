@@ -1,0 +1,322 @@
+//! The services' side: what the policies are told, what they decided, and what is still to be told.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    knowledge::Knowledge,
+    overrides::Overrides,
+    plan::{Judged, Plan},
+    store::{Store, TargetKey},
+};
+use crate::{
+    config::{Family, LbService, Location},
+    event::{Served, Serving},
+    name::OwnerName,
+    policy::{Chooser, Decision, OverrideKind, Standing, State},
+    probe::spec::Spec,
+};
+
+/// What one engine leaves to the next, so that a new configuration begins with what is known.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// By what is asked.
+    pub(super) targets: HashMap<Arc<Spec>, Knowledge>,
+    pub(super) choosers: HashMap<(OwnerName, Family), Chooser>,
+    pub(super) overrides: Overrides,
+    pub(super) store: Option<Store>,
+}
+
+impl Carried {
+    /// What a store holds, or nothing without one.
+    pub fn of(store: Option<Store>) -> Self {
+        Self {
+            overrides: store.as_ref().map(Store::overrides).unwrap_or_default(),
+            store,
+            ..Self::default()
+        }
+    }
+
+    /// What is known of a target.
+    pub(super) fn take(&mut self, spec: &Arc<Spec>, key: &TargetKey, now: SystemTime) -> Knowledge {
+        self.targets.remove(spec).unwrap_or_else(|| {
+            let stored = self.store.as_ref().and_then(|store| store.target(key));
+            stored.map(|known| known.aged(now)).unwrap_or_default()
+        })
+    }
+}
+
+/// One service in one family.
+#[derive(Debug)]
+pub struct Side {
+    pub chooser: Chooser,
+    pub decision: Option<Decision>,
+}
+
+/// One service.
+#[derive(Debug)]
+pub struct ServiceState {
+    /// Its name, without the dot at the end.
+    pub name: String,
+    /// As in [`Family::ALL`].
+    pub sides: [Side; 2],
+    /// What the publisher was told last.
+    told: Option<Serving>,
+    /// Set while it waits to be told: when the probe ended that made it so.
+    waiting: Option<Option<u64>>,
+    /// When it was asked for last, on the engine's clock.
+    pub asked: Duration,
+    /// Whether the next query is to be told.
+    pub is_watched: bool,
+}
+
+/// All services.
+#[derive(Debug)]
+pub struct Services {
+    pub all: Vec<ServiceState>,
+    /// To be decided anew: each once.
+    affected: VecDeque<usize>,
+    is_affected: Vec<bool>,
+    /// To be told.
+    outbox: VecDeque<usize>,
+    /// When to decide again although nothing changed.
+    again: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// A buffer.
+    standings: Vec<Option<Standing>>,
+}
+
+/// What is looked at to decide.
+#[derive(Clone, Copy)]
+pub struct View<'v> {
+    pub services: &'v [LbService],
+    pub plan: &'v Plan,
+    pub knowledge: &'v [Knowledge],
+    pub overrides: &'v Overrides,
+    /// On the engine's clock.
+    pub now: Duration,
+    /// The same moment, for people.
+    pub wall: SystemTime,
+}
+
+impl Services {
+    pub fn new(
+        services: &[LbService],
+        node: Option<Location>,
+        carried: &mut Carried,
+        now: Duration,
+    ) -> Self {
+        let all = services.iter().map(|service| {
+            let sides = Family::ALL.map(|family| {
+                let mut chooser = Chooser::new(service, family, node);
+                if let Some(before) = carried.choosers.remove(&(service.name.clone(), family)) {
+                    chooser.adopt(before);
+                }
+                Side {
+                    chooser,
+                    decision: None,
+                }
+            });
+            let name = service.name.to_string();
+            ServiceState {
+                name: name.strip_suffix('.').unwrap_or(&name).to_owned(),
+                sides,
+                told: None,
+                waiting: None,
+                asked: now,
+                is_watched: false,
+            }
+        });
+        Self {
+            all: all.collect(),
+            affected: (0..services.len()).collect(),
+            is_affected: vec![true; services.len()],
+            outbox: VecDeque::new(),
+            again: BinaryHeap::new(),
+            standings: Vec::new(),
+        }
+    }
+
+    /// What the next engine takes over.
+    pub fn into_choosers(self, services: &[LbService]) -> HashMap<(OwnerName, Family), Chooser> {
+        let mut choosers = HashMap::new();
+        for (service, state) in services.iter().zip(self.all) {
+            for (family, side) in Family::ALL.into_iter().zip(state.sides) {
+                choosers.insert((service.name.clone(), family), side.chooser);
+            }
+        }
+        choosers
+    }
+
+    /// Something of this service changed.
+    pub fn affect(&mut self, service: usize) {
+        if !std::mem::replace(&mut self.is_affected[service], true) {
+            self.affected.push_back(service);
+        }
+    }
+
+    /// All services whose time has come to be looked at again.
+    pub fn affect_due(&mut self, now: Duration) {
+        while let Some(Reverse((due, service))) = self.again.peek().copied() {
+            if due > now {
+                return;
+            }
+            self.again.pop();
+            self.affect(service);
+        }
+    }
+
+    /// When [`Self::affect_due`] has something to do.
+    pub fn next_again(&self) -> Option<Duration> {
+        self.again.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Decides for all that are affected; what is to be answered otherwise than before goes to the outbox.
+    pub fn decide(&mut self, view: View<'_>, probed_ns: Option<u64>) {
+        while let Some(service) = self.affected.pop_front() {
+            self.is_affected[service] = false;
+            for (index, family) in Family::ALL.into_iter().enumerate() {
+                let mut standings = std::mem::take(&mut self.standings);
+                view.standings_into(service, family, &mut standings);
+                let side = &mut self.all[service].sides[index];
+                let decision = side.chooser.choose(&standings, view.now);
+                self.standings = standings;
+                if let Some(again) = decision.again {
+                    self.again.push(Reverse((again.max(view.now), service)));
+                }
+                log_change(view, service, family, side.decision.as_ref(), &decision);
+                side.decision = Some(decision);
+            }
+            let state = &mut self.all[service];
+            if state.serving() == state.told {
+                continue;
+            }
+            if state.waiting.is_none() {
+                self.outbox.push_back(service);
+            }
+            state.waiting = Some(probed_ns);
+        }
+    }
+
+    /// Whether there is something to tell.
+    pub fn has_news(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// The next service that is to be answered otherwise; and when the probe ended that made it so.
+    pub fn news(&mut self) -> Option<(usize, Serving, Option<u64>)> {
+        while let Some(service) = self.outbox.pop_front() {
+            let state = &mut self.all[service];
+            let probed_ns = state.waiting.take().flatten();
+            let serving = state.serving();
+            // It may have changed back meanwhile.
+            if serving != state.told
+                && let Some(serving) = serving
+            {
+                state.told = Some(serving.clone());
+                return Some((service, serving, probed_ns));
+            }
+        }
+        None
+    }
+
+    /// What is answered for all services, told to whoever waits for the first round.
+    pub fn all_servings(&mut self) -> HashMap<usize, Serving> {
+        let mut all = HashMap::new();
+        while let Some((service, serving, _)) = self.news() {
+            all.insert(service, serving);
+        }
+        all
+    }
+}
+
+impl ServiceState {
+    fn serving(&self) -> Option<Serving> {
+        let served = |side: &Side| -> Option<Served> {
+            side.decision
+                .as_ref()
+                .map(|decision| decision.served.clone())
+        };
+        let [v4, v6] = &self.sides;
+        Some(Serving {
+            v4: served(v4)?,
+            v6: served(v6)?,
+        })
+    }
+}
+
+impl View<'_> {
+    /// What the policy is told of a service's sites.
+    pub fn standings_into(
+        &self,
+        service: usize,
+        family: Family,
+        standings: &mut Vec<Option<Standing>>,
+    ) {
+        let judged = &self.plan.sites[service][family as usize];
+        let config = &self.services[service];
+        standings.clear();
+        standings.extend(
+            judged.iter().zip(&config.sites).map(|(judged, site)| {
+                judged.map(|judged| self.standing(config, &site.name, judged))
+            }),
+        );
+    }
+
+    fn standing(&self, service: &LbService, site: &str, judged: Judged) -> Standing {
+        let known = &self.knowledge[judged.target];
+        let (patience, judge) = &known.judges[judged.judge];
+        let state = match self.overridden(service, site) {
+            Some(OverrideKind::Drained) => State::Drained,
+            Some(OverrideKind::Down) => State::Down,
+            Some(OverrideKind::Up) => State::Up,
+            None if judge.is_up() && known.wants_drain() => State::Drained,
+            None => judge.state,
+        };
+        let figures = &known.figures;
+        Standing {
+            state,
+            mean_ms: figures.mean_ms,
+            spread_ms: figures.spread_ms,
+            loss_percent: figures.loss * 100.0,
+            load: figures.load.and_then(|load| load.load),
+            weight: figures.load.and_then(|load| load.weight),
+            failing: (judge.failing() > 0).then_some((judge.failing(), patience.fall)),
+            back_since: judge.back_since.map(|since| {
+                let ago = self.wall.duration_since(since).unwrap_or_default();
+                self.now.saturating_sub(ago)
+            }),
+        }
+    }
+
+    fn overridden(&self, service: &LbService, site: &str) -> Option<OverrideKind> {
+        if self.overrides.iter().next().is_none() {
+            return None;
+        }
+        let name = service.name.to_string();
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        self.overrides
+            .of(name, site, self.wall)
+            .map(|order| order.kind)
+    }
+}
+
+fn log_change(
+    view: View<'_>,
+    service: usize,
+    family: Family,
+    before: Option<&Decision>,
+    now: &Decision,
+) {
+    let is_same = before.is_some_and(|before| before.served.selection == now.served.selection);
+    let config = &view.services[service];
+    if is_same || config.sites.iter().all(|site| !site.has(family)) {
+        return;
+    }
+    let share = |site: &usize| format!("{} {:.0} %", config.sites[*site].name, now.shares[*site]);
+    let sites: Vec<_> = now.order.iter().map(share).collect();
+    tracing::info!(service = %config.name, ?family, sites = sites.join(", "), "what is answered changed");
+}
