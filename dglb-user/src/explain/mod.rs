@@ -253,7 +253,7 @@ where
         let vantage = walk
             .serving
             .map_or(walk.place.vantage, |serving| serving.vantage);
-        daemon::explanation(node, query.name, query.family, vantage)
+        daemon::explanation(node, &walk.entry, query.family, vantage)
     }
 
     fn shown(
