@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeSet,
+    convert::Infallible,
     net::{IpAddr, Ipv4Addr},
     path::Path,
 };
@@ -74,7 +75,9 @@ impl Explained {
     }
 
     fn served(&self, walk: &Walk, query: &Query<'_>) -> Served {
-        Served::of(&walk.outcome, query, &self.model.config, &self.built)
+        let built = || Ok::<_, Infallible>(self.built.clone());
+        let served = Served::of(&walk.outcome, query, &self.model.config, built);
+        served.unwrap_or_else(|never| match never {})
     }
 
     /// Names that are the node's, that lie below them, and that are not.

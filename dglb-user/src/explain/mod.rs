@@ -143,7 +143,6 @@ pub fn run(
 }
 
 fn explain(config: &Config, question: &Question) -> anyhow::Result<Explained> {
-    let built = build(config, ANY_SECRET, &Restored::default())?.tables;
     match config.node.datapath {
         Datapath::Xdp => {
             let pins = Pins::of(&config.node);
@@ -156,7 +155,6 @@ fn explain(config: &Config, question: &Question) -> anyhow::Result<Explained> {
             };
             Explainer {
                 config,
-                built: &built,
                 tables: &live,
                 in_kernel: true,
             }
@@ -164,12 +162,16 @@ fn explain(config: &Config, question: &Question) -> anyhow::Result<Explained> {
         }
         Datapath::Userspace => Explainer {
             config,
-            built: &built,
-            tables: &InMemory::new(&built),
+            tables: &InMemory::new(&built(config)?),
             in_kernel: false,
         }
         .explain(question),
     }
+}
+
+/// The tables that follow from the configuration alone.
+fn built(config: &Config) -> anyhow::Result<Tables> {
+    Ok(build(config, ANY_SECRET, &Restored::default())?.tables)
 }
 
 /// What was found of a question.
@@ -182,10 +184,8 @@ struct Found {
 
 struct Explainer<'a, T> {
     config: &'a Config,
-    /// What follows from the configuration alone.
-    built: &'a Tables,
     tables: &'a T,
-    /// Whether `tables` are those that the kernel answers from; else they are `built`.
+    /// Whether `tables` are those that the kernel answers from; else they follow from the configuration.
     in_kernel: bool,
 }
 
@@ -209,7 +209,7 @@ where
             else {
                 bail!("{name} is not a name of {}", self.config.node.name);
             };
-            let served = Served::of(&walk.outcome, &query, self.config, self.built);
+            let served = Served::of(&walk.outcome, &query, self.config, || built(self.config))?;
             let daemon = self.ask(&query, &walk);
             let explanation = daemon.explanation.as_ref().filter(|_| self.in_kernel);
             let agrees =

@@ -71,7 +71,6 @@ impl Node {
     fn in_kernel(&self, question: &Question) -> anyhow::Result<Value> {
         let explainer = Explainer {
             config: &self.config,
-            built: &self.tables,
             tables: &InMemory::new(&self.tables),
             in_kernel: true,
         };
@@ -185,7 +184,7 @@ fn what_the_tables_serve_is_compared_with_what_the_daemon_chose() {
 fn without_a_daemon_the_kernel_s_part_is_shown_and_says_so() {
     let node = Node::of(DNS_LB, Datapath::Xdp).serving("www.g.foo.com", &[FRANKFURT], 60);
     let said = node
-        .from_kernel(&question("www.g.foo.com"))
+        .in_kernel(&question("www.g.foo.com"))
         .expect("explained");
     assert_eq!(
         (&said["daemon"], &said["agrees"]),
@@ -210,7 +209,7 @@ fn without_a_daemon_the_kernel_s_part_is_shown_and_says_so() {
 fn what_was_never_measured_is_servfail() {
     let node = Node::of(DNS_LB, Datapath::Xdp);
     let said = node
-        .from_kernel(&question("www.g.foo.com"))
+        .in_kernel(&question("www.g.foo.com"))
         .expect("explained");
     assert_eq!(
         (&said["kind"], &said["given_by"]),
@@ -228,7 +227,7 @@ fn a_slot_of_another_generation_is_told() {
     let mut node = Node::of(DNS_LB, Datapath::Xdp).serving("www.g.foo.com", &[FRANKFURT], 60);
     node.tables.answers.last_mut().expect("a slot").generation = 8;
     let said = node
-        .from_kernel(&question("www.g.foo.com"))
+        .in_kernel(&question("www.g.foo.com"))
         .expect("explained");
     assert!(notes(&said).contains("another generation"), "{said}");
 }
@@ -238,7 +237,7 @@ fn an_old_heartbeat_and_a_lease_that_is_over_are_told() {
     let mut node = Node::of(DNS_LB, Datapath::Xdp).serving("www.g.foo.com", &[FRANKFURT], 60);
     node.tables.heartbeat = monotonic_ns();
     let said = node
-        .from_kernel(&question("www.g.foo.com"))
+        .in_kernel(&question("www.g.foo.com"))
         .expect("explained");
     assert_eq!(
         (&said["state"], &said["given_by"]),
@@ -247,7 +246,7 @@ fn an_old_heartbeat_and_a_lease_that_is_over_are_told() {
     );
     node.tables.settings.max_stale_ns = 1;
     let said = node
-        .from_kernel(&question("www.g.foo.com"))
+        .in_kernel(&question("www.g.foo.com"))
         .expect("explained");
     assert_eq!(
         (&said["state"], &said["given_by"]),
@@ -262,7 +261,7 @@ fn an_old_heartbeat_and_a_lease_that_is_over_are_told() {
     };
     node.tables.heartbeat = 1 << 40;
     let said = node
-        .from_kernel(&question("www.g.foo.com"))
+        .in_kernel(&question("www.g.foo.com"))
         .expect("explained");
     assert_eq!(
         (&said["vantage"], &said["serves"]),
@@ -303,7 +302,7 @@ fn a_dns_b_has_no_candidates_and_tells_to_whom_it_refers() {
     assert!(!notes(&said).contains("not asked for sites"), "{said}");
     // The zone's own data come from the configuration.
     let said = node
-        .from_kernel(&question("ns1.g.foo.com"))
+        .in_kernel(&question("ns1.g.foo.com"))
         .expect("explained");
     assert_eq!(
         (&said["service"], &said["kind"]),
@@ -345,7 +344,7 @@ fn in_user_space_the_daemon_says_what_is_answered() {
 fn a_name_of_somebody_else_is_none_of_ours() {
     let node = Node::of(DNS_LB, Datapath::Xdp);
     let error = node
-        .from_kernel(&question("www.example.net"))
+        .in_kernel(&question("www.example.net"))
         .expect_err("not ours");
     let expected = "www.example.net. is not a name of lb1.isp1.example";
     assert_eq!(error.to_string(), expected);
@@ -357,7 +356,6 @@ fn the_page_reads_from_the_question_down_to_the_sites() {
     node.tables.heartbeat = 0;
     let explainer = Explainer {
         config: &node.config,
-        built: &node.tables,
         tables: &InMemory::new(&node.tables),
         in_kernel: true,
     };
