@@ -26,10 +26,15 @@ pub struct Daemon {
     pub note: Option<String>,
 }
 
-/// Asks how the sites are chosen.
-pub fn explanation(node: &Node, name: &OwnerName, family: AddressFamily, vantage: u32) -> Daemon {
+/// Asks how the sites of a service are chosen.
+pub fn explanation(
+    node: &Node,
+    service: &OwnerName,
+    family: AddressFamily,
+    vantage: u32,
+) -> Daemon {
     let request = Request::Explain {
-        name: name.to_string().trim_end_matches('.').to_owned(),
+        name: service.to_string().trim_end_matches('.').to_owned(),
         family,
         vantage,
     };

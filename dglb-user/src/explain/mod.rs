@@ -24,11 +24,12 @@ use self::{
     daemon::Daemon,
     served::{Kind, Served},
     walk::{Outcome, Query, Walk},
+    who::Matched,
 };
 use crate::{
     clock::monotonic_ns,
     config::{Config, Datapath, Form, Role, Site},
-    control::protocol::{AddressFamily, CandidateView},
+    control::protocol::{AddressFamily, CandidateView, Explanation},
     kernel::{live::Live, pins::Pins},
     label::Label,
     name::OwnerName,
@@ -69,8 +70,11 @@ pub struct Question {
 /// All that is shown; the keys of `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
-    /// The name that is explained, without the dot at the end.
+    /// The name, without the dot at the end.
     name: String,
+    /// The name that resolvers ask this node for instead: with a DNS-LB's label in front, form C.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_as: Option<String>,
     /// A or AAAA.
     #[serde(rename = "type")]
     qtype: &'static str,
@@ -84,6 +88,8 @@ pub struct Explained {
     role: &'static str,
     /// Which entry matched.
     matched: String,
+    /// Whether that holds the client that Client Subnet names.
+    by_subnet: bool,
     /// Whose answer it is.
     vantage: u32,
     vantage_name: String,
@@ -137,7 +143,6 @@ pub fn run(
 }
 
 fn explain(config: &Config, question: &Question) -> anyhow::Result<Explained> {
-    let built = build(config, ANY_SECRET, &Restored::default())?.tables;
     match config.node.datapath {
         Datapath::Xdp => {
             let pins = Pins::of(&config.node);
@@ -150,7 +155,6 @@ fn explain(config: &Config, question: &Question) -> anyhow::Result<Explained> {
             };
             Explainer {
                 config,
-                built: &built,
                 tables: &live,
                 in_kernel: true,
             }
@@ -158,12 +162,16 @@ fn explain(config: &Config, question: &Question) -> anyhow::Result<Explained> {
         }
         Datapath::Userspace => Explainer {
             config,
-            built: &built,
-            tables: &InMemory::new(&built),
+            tables: &InMemory::new(&built(config)?),
             in_kernel: false,
         }
         .explain(question),
     }
+}
+
+/// The tables that follow from the configuration alone.
+fn built(config: &Config) -> anyhow::Result<Tables> {
+    Ok(build(config, ANY_SECRET, &Restored::default())?.tables)
 }
 
 /// What was found of a question.
@@ -176,10 +184,8 @@ struct Found {
 
 struct Explainer<'a, T> {
     config: &'a Config,
-    /// What follows from the configuration alone.
-    built: &'a Tables,
     tables: &'a T,
-    /// Whether `tables` are those that the kernel answers from; else they are `built`.
+    /// Whether `tables` are those that the kernel answers from; else they follow from the configuration.
     in_kernel: bool,
 }
 
@@ -188,8 +194,7 @@ where
     anyhow::Error: From<T::Error>,
 {
     fn explain(&self, question: &Question) -> anyhow::Result<Explained> {
-        let mut notes = Vec::new();
-        let name = self.name_asked(question, &mut notes);
+        let name = self.name_asked(question);
         let query = Query {
             name: &name,
             family: question.family,
@@ -199,12 +204,12 @@ where
         let mut attempt = 1;
         loop {
             let Some(walk) = walk::walk(self.tables, &query, &|service| {
-                self.has_site(service, question.family)
+                has_site(self.config, service, question.family)
             })?
             else {
                 bail!("{name} is not a name of {}", self.config.node.name);
             };
-            let served = Served::of(&walk.outcome, &query, self.config, self.built);
+            let served = Served::of(&walk.outcome, &query, self.config, || built(self.config))?;
             let daemon = self.ask(&query, &walk);
             let explanation = daemon.explanation.as_ref().filter(|_| self.in_kernel);
             let agrees =
@@ -217,7 +222,7 @@ where
                     daemon,
                     agrees,
                 };
-                return self.shown(&query, found, notes);
+                return self.shown(question, &query, found);
             }
             // Either was read while the other changed.
             attempt += 1;
@@ -225,45 +230,18 @@ where
         }
     }
 
-    /// A DNS-LB of form C is never asked for N itself: what resolvers ask it for is `L.N`, with its own
+    /// A DNS-LB is never asked for N itself in form C: what resolvers ask it for is `L.N`, with its own
     /// label if the DNS-B sends them here.
-    fn name_asked(&self, question: &Question, notes: &mut Vec<String>) -> OwnerName {
+    fn name_asked(&self, question: &Question) -> OwnerName {
         let Role::DnsLb(dns_lb) = &self.config.role else {
             return question.name.clone();
         };
         let mut services = dns_lb.services.iter();
         let is_form_c = !dns_lb.beside_resolver
             && services.any(|service| service.name == question.name && service.form == Form::Cname);
-        if !is_form_c {
-            return question.name.clone();
-        }
-        let own = question.name.child(dns_lb.label.characters());
-        notes.push(format!(
-            "form C: DNS-Bs answer {} with a CNAME to {own}, which is what resolvers ask here and what is \
-             explained",
-            question.name
-        ));
-        own
-    }
-
-    /// Whether a service has a site with an address of the family, or needs none.
-    fn has_site(&self, service: u32, family: AddressFamily) -> bool {
-        let index = service as usize;
-        let has = |sites: &[Site]| {
-            sites.iter().any(|site| match family {
-                AddressFamily::Ipv4 => site.ipv4.is_some(),
-                AddressFamily::Ipv6 => site.ipv6.is_some(),
-            })
-        };
-        match &self.config.role {
-            Role::DnsB(dns_b) => dns_b
-                .services
-                .get(index)
-                .is_none_or(|service| service.form != Form::Direct || has(&service.sites)),
-            Role::DnsLb(dns_lb) => dns_lb
-                .services
-                .get(index)
-                .is_none_or(|service| has(&service.sites)),
+        match is_form_c {
+            true => question.name.child(dns_lb.label.characters()),
+            false => question.name.clone(),
         }
     }
 
@@ -275,14 +253,14 @@ where
         let vantage = walk
             .serving
             .map_or(walk.place.vantage, |serving| serving.vantage);
-        daemon::explanation(node, query.name, query.family, vantage)
+        daemon::explanation(node, &walk.entry, query.family, vantage)
     }
 
     fn shown(
         &self,
+        question: &Question,
         query: &Query<'_>,
         found: Found,
-        mut notes: Vec<String>,
     ) -> anyhow::Result<Explained> {
         let Found {
             walk,
@@ -305,7 +283,7 @@ where
                 self.config.node.name
             );
         }
-        self.note(query, &walk, is_stale, &mut notes);
+        let mut notes = self.notes(question, query, &walk, is_stale);
         if walk.is_torn {
             notes.push(
                 "a word of the tables leads to a slot of another generation: the kernel passes such a query \
@@ -331,7 +309,8 @@ where
         });
         notes.extend(more);
         Ok(Explained {
-            name: trimmed(query.name),
+            name: trimmed(&question.name),
+            asked_as: (*query.name != question.name).then(|| trimmed(query.name)),
             qtype: match query.family {
                 AddressFamily::Ipv4 => "A",
                 AddressFamily::Ipv6 => "AAAA",
@@ -344,10 +323,8 @@ where
                 Role::DnsB(_) => "dns-b",
                 Role::DnsLb(_) => "dns-lb",
             },
-            matched: match walk.place.by_subnet {
-                true => format!("{} by Client Subnet", walk.place.matched),
-                false => walk.place.matched.to_string(),
-            },
+            matched: walk.place.matched.to_string(),
+            by_subnet: walk.place.by_subnet,
             vantage: walk.place.vantage,
             vantage_name: self.name_of(walk.place.vantage)?,
             serves: serving,
@@ -373,7 +350,31 @@ where
         })
     }
 
-    fn note(&self, query: &Query<'_>, walk: &Walk, is_stale: bool, notes: &mut Vec<String>) {
+    /// What is unusual about the answer, or not to be seen in it.
+    fn notes(
+        &self,
+        question: &Question,
+        query: &Query<'_>,
+        walk: &Walk,
+        is_stale: bool,
+    ) -> Vec<String> {
+        let mut notes = Vec::new();
+        if *query.name != question.name {
+            notes.push(format!(
+                "form C: DNS-Bs answer {} with a CNAME to {}, which is what resolvers ask this node for and \
+                 what is explained",
+                question.name, query.name
+            ));
+        }
+        match walk.place.matched {
+            Matched::NotMapped => notes.push(
+                "this node looks no source of this family up: all have the default vantage".to_owned(),
+            ),
+            Matched::UnknownLabel(label) => notes.push(format!(
+                "nobody here has the label {label}: the default vantage answers, for a minute at most"
+            )),
+            Matched::Resolver(_) | Matched::Prefix(_) | Matched::Default | Matched::Label(_) => {}
+        }
         if query.subnet.is_some() && !walk.subnet_counts {
             notes.push(format!(
                 "Client Subnet does not count: {} is in no prefix of client_subnet.from, or it says 0 bits",
@@ -429,6 +430,7 @@ where
             ),
             Outcome::NotReady => {}
         }
+        notes
     }
 
     /// `None`: no daemon has beaten, or there are no kernel tables.
@@ -448,8 +450,30 @@ where
     }
 }
 
+/// Whether a service (by its index) has a site with an address of the family, or needs none; what is no
+/// service needs none. For [`walk::walk`].
+pub fn has_site(config: &Config, service: u32, family: AddressFamily) -> bool {
+    let index = service as usize;
+    let has = |sites: &[Site]| {
+        sites.iter().any(|site| match family {
+            AddressFamily::Ipv4 => site.ipv4.is_some(),
+            AddressFamily::Ipv6 => site.ipv6.is_some(),
+        })
+    };
+    match &config.role {
+        Role::DnsB(dns_b) => dns_b
+            .services
+            .get(index)
+            .is_none_or(|service| service.form != Form::Direct || has(&service.sites)),
+        Role::DnsLb(dns_lb) => dns_lb
+            .services
+            .get(index)
+            .is_none_or(|service| has(&service.sites)),
+    }
+}
+
 /// What the daemon says it answers.
-fn said(explanation: &crate::control::protocol::Explanation) -> Served {
+fn said(explanation: &Explanation) -> Served {
     let answered = explanation.answer.iter();
     let answer: Vec<String> = answered
         .filter(|(_, share)| *share > 0.0)

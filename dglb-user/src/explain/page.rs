@@ -45,7 +45,11 @@ fn question(explained: &Explained, out: &mut dyn Write) -> io::Result<()> {
 
 fn who(explained: &Explained, out: &mut dyn Write) -> io::Result<()> {
     let vantage = named(explained.vantage, &explained.vantage_name);
-    line(out, "matched", &explained.matched)?;
+    let by_subnet = match explained.by_subnet {
+        true => ", by Client Subnet",
+        false => "",
+    };
+    line(out, "matched", &format!("{}{by_subnet}", explained.matched))?;
     let served = match explained.serves {
         Some(serves) if serves == explained.vantage => String::new(),
         Some(serves) => format!(", served by {}", named(serves, &explained.serves_name)),

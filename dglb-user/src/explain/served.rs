@@ -82,9 +82,18 @@ impl Served {
 
     /// What an outcome is to who asks.
     ///
-    /// `config` has what user space composes: it may be newer than what the daemon has.
-    pub fn of(outcome: &Outcome, query: &Query<'_>, config: &Config, built: &Tables) -> Self {
-        match outcome {
+    /// `config` has what user space composes: it may be newer than what the daemon has. `built` makes the
+    /// tables that follow from it alone, where they are needed.
+    ///
+    /// # Errors
+    /// Those of `built`.
+    pub fn of<E>(
+        outcome: &Outcome,
+        query: &Query<'_>,
+        config: &Config,
+        built: impl FnOnce() -> Result<Tables, E>,
+    ) -> Result<Self, E> {
+        Ok(match outcome {
             Outcome::Ready(ready) => Message::from_vec(&message(query, ready))
                 .map_or(Self::bare(Kind::Servfail), |message| Self::read(&message)),
             Outcome::Negative {
@@ -102,15 +111,15 @@ impl Served {
                     ..Self::bare(kind)
                 }
             }
-            Outcome::Zone => Self::composed(query, config, built),
+            Outcome::Zone => Self::composed(query, config, built()?),
             Outcome::NotReady => Self::bare(Kind::Servfail),
             Outcome::Refused => Self::bare(Kind::Refused),
-        }
+        })
     }
 
     /// What user space composes of the configuration alone.
-    fn composed(query: &Query<'_>, config: &Config, built: &Tables) -> Self {
-        let tables = Arc::new(RwLock::new(built.clone()));
+    fn composed(query: &Query<'_>, config: &Config, built: Tables) -> Self {
+        let tables = Arc::new(RwLock::new(built));
         let answerer = Answerer::new(Arc::new(config.clone()), tables);
         let question = question(query);
         let answered = answerer.answer_message(&question, query.source, Transport::Tcp);

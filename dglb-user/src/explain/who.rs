@@ -46,12 +46,8 @@ impl fmt::Display for Matched {
                 write!(formatter, "resolvers_v6 {address}/64")
             }
             Self::Prefix(net) => write!(formatter, "prefix {net}"),
-            Self::Default => formatter.write_str("default"),
-            Self::NotMapped => formatter.write_str("default (this node looks no source up)"),
-            Self::Label(label) => write!(formatter, "label {label}"),
-            Self::UnknownLabel(label) => {
-                write!(formatter, "label {label} (unknown here: default)")
-            }
+            Self::Default | Self::NotMapped => formatter.write_str("default"),
+            Self::Label(label) | Self::UnknownLabel(label) => write!(formatter, "label {label}"),
         }
     }
 }
