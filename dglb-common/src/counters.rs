@@ -81,6 +81,8 @@ counters! {
     lb_address LbAddress Answered "lb-address",
     /// DNS-LB: no data of this type.
     lb_nodata LbNodata Answered "lb-nodata",
+    /// DNS-LB: SERVFAIL in the place of addresses, when no site is left and the owner wants it.
+    lb_servfail LbServfail Answered "lb-servfail",
     /// DNS-LB: NS and SOA of the delegated name.
     lb_apex LbApex Answered "lb-apex",
     /// DNS-LB: name server host names.
@@ -118,6 +120,8 @@ counters! {
     /// Over the rate limit of the source's prefix, which is on trial: counted here beside what became of
     /// the frame.
     noted_limited NotedLimited Noted "limited-dry-run",
+    /// A watched service was asked for, and the ring buffer had no room to tell it.
+    noted_unheard NotedUnheard Noted "event-lost",
 }
 
 /// How many counters there are.

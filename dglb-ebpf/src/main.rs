@@ -34,6 +34,8 @@ mod rows;
 mod stage;
 #[cfg(target_arch = "bpf")]
 mod verdict;
+#[cfg(target_arch = "bpf")]
+mod watched;
 
 #[cfg(target_arch = "bpf")]
 mod entry {

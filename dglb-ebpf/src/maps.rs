@@ -3,14 +3,15 @@
 //! All are written by user space and read here, but for `counters`, `limits` and `scratch`.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf},
     macros::btf_map,
 };
 use dglb_common::{
     counters::Counters,
     layout::{
-        Answer, BucketRow, DnsLbValue, LIMIT_BUCKETS, LabelKey, LabelValue, NameSlot, PrefixValue,
-        RANKING_PAGE, ResolverKeyV4, ResolverKeyV6, ResolverValue, Secret, Settings, VantageValue,
+        Answer, BucketRow, DnsLbValue, EVENTS_OCTETS, LIMIT_BUCKETS, LabelKey, LabelValue,
+        NameSlot, PrefixValue, RANKING_PAGE, ResolverKeyV4, ResolverKeyV6, ResolverValue, Secret,
+        Settings, TOLD_GROUPS, VantageValue, WatchedEvent,
     },
     packet::Scratch,
     stage::STAGES as STAGE_COUNT,
@@ -98,6 +99,14 @@ pub static LIMITS: PerCpuArray<u64, LIMIT_BUCKETS> = PerCpuArray::new();
 /// empties it when nobody in user space has it any more.
 #[btf_map(name = "stages")]
 pub static STAGES: ProgramArray<STAGE_COUNT> = ProgramArray::new();
+
+/// To the daemon: watched services that were asked for; not pinned.
+#[btf_map(name = "events")]
+pub static EVENTS: RingBuf<WatchedEvent, EVENTS_OCTETS> = RingBuf::new();
+
+/// Group, modulo the size → when it was told last, nanoseconds, a CPU; here only, not pinned.
+#[btf_map(name = "told")]
+pub static TOLD: PerCpuArray<u64, TOLD_GROUPS> = PerCpuArray::new();
 
 /// One frame's work, here only.
 #[btf_map(name = "scratch")]

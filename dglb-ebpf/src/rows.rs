@@ -16,7 +16,7 @@ use crate::{
     client::{Asker, Place},
     maps::LABELS,
     names::Match,
-    rankings,
+    rankings, watched,
 };
 
 /// A ready answer, and where the name that it belongs to begins in the question's name.
@@ -88,6 +88,9 @@ pub fn answer(
     };
     let group = matched.word.group();
     let mut word = rankings::word(choice.vantage, group, choice.kind, settings)?;
+    if word.is_watched() {
+        watched::tell(group);
+    }
     let mut scope = choice.scope;
     if word.is_buckets() {
         let client = asker.client();
@@ -102,7 +105,7 @@ pub fn answer(
     // stand as far into N as they do in `L.N`.
     if matches!(role, NameRole::LbCname) && asked.depth == 0 {
         let answer = rankings::answer(word)?;
-        if answer.row != Counter::LbAddress as u32 {
+        if answer.row != Counter::LbAddress as u32 && answer.row != Counter::LbServfail as u32 {
             return Err(Counter::PassedTable);
         }
     }

@@ -58,13 +58,6 @@ pub enum Event {
         /// Group in the rankings.
         group: u32,
     },
-    /// A service's sites changed their order or state.
-    Ranking {
-        /// Index in the DNS-LB's services.
-        service: usize,
-        /// Site indices, best first; sites that are down are absent. Empty: all are down.
-        ranking: Vec<usize>,
-    },
 }
 
 /// A service that was watched has been asked for: its index.
@@ -80,6 +73,17 @@ pub struct Serving {
     pub v6: Served,
 }
 
+impl Serving {
+    /// The same in both families, as far as sites have addresses of them.
+    pub fn both(selection: Selection, ttl: u32) -> Self {
+        let served = Served { selection, ttl };
+        Self {
+            v4: served.clone(),
+            v6: served,
+        }
+    }
+}
+
 /// What is answered in one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
@@ -89,7 +93,8 @@ pub struct Served {
     pub ttl: u32,
 }
 
-/// Which sites of a service are answered, by their indices. All have an address of the family.
+/// Which sites of a service are answered, by their indices; those without an address of the family are
+/// passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// These, best first; at most [`MAX_LISTED`]. Mostly one. Empty: there is no such data.

@@ -7,12 +7,13 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use dglb_common::counters::{Counter, Counters, Kind};
 use serde::Serialize;
 
 use crate::{
     config::{Config, Datapath, DnsLbNode, Role},
+    control,
     kernel::{attach, pins::Pins, read::Pinned},
     label::Label,
     status::{self, SiteStatus, Status},
@@ -99,16 +100,13 @@ fn collect(config: &Config) -> anyhow::Result<Stats> {
         Datapath::Xdp => Pinned::read(&pins)?,
         Datapath::Userspace => None,
     };
-    let status = status::ask(&config.node).with_context(|| {
-        let socket = status::path(&config.node);
-        format!("{}: the daemon can't be asked", socket.display())
-    })?;
+    let status = status::ask(&config.node)?;
     if pinned.is_none() && status.is_none() {
         bail!(
             "{}: not in service: no tables at {}, and no daemon at {} (`dglb run` starts it)",
             config.node.name,
             pins.directory().display(),
-            status::path(&config.node).display()
+            control::path(&config.node).display()
         );
     }
     let daemon = status.is_some();
@@ -215,7 +213,7 @@ fn dns_lbs(config: &Config, pinned: &Pinned) -> Vec<DnsLbStats> {
 }
 
 /// The nodes that the configuration names, itself among them.
-fn known_nodes(config: &Config) -> impl Iterator<Item = (Label, &str)> {
+pub fn known_nodes(config: &Config) -> impl Iterator<Item = (Label, &str)> {
     let others: &[DnsLbNode] = match &config.role {
         Role::DnsB(dns_b) => &dns_b.dns_lbs,
         Role::DnsLb(dns_lb) => &dns_lb.stands_in_for,

@@ -4,8 +4,8 @@ use std::{io::Write, path::Path};
 
 use crate::{
     config::Config,
+    control::server,
     kernel::{attach, pins::Pins},
-    status,
 };
 
 /// Detaches the node that `path` describes, whether its daemon runs or not.
@@ -20,7 +20,7 @@ pub fn run(path: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
         interfaces.extend(attach::attached(&other));
     }
     let removed = attach::detach_all(&pins)?;
-    status::remove_left(&config.node);
+    server::remove_left(&config.node);
     for interface in interfaces.keys() {
         writeln!(out, "{interface}: detached")?;
     }

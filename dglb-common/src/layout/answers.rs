@@ -15,8 +15,8 @@ pub const RANKING_PAGE: usize = 4096;
 /// Kinds of answer that a group has in the rankings.
 pub const KINDS: usize = 16;
 
-/// Words in one row of buckets.
-pub const BUCKETS: usize = 64;
+/// Words in one row of buckets: so many that shares are within 1 %.
+pub const BUCKETS: usize = 128;
 
 /// One word of the rankings, of a row of buckets, or of an answer's smaller variant: which ready
 /// answer, and its generation; in the rankings also which row of buckets.
@@ -26,11 +26,12 @@ pub struct AnswerRef(pub u64);
 impl AnswerRef {
     const READY: u64 = 1 << 63;
     const BUCKETS: u64 = 1 << 62;
+    const WATCHED: u64 = 1 << 31;
 
     /// No answer yet.
     pub const NONE: Self = Self(0);
 
-    /// The answer in `slot`, whose `generation` is below 2^30.
+    /// The answer in `slot`, which is below 2^31, and whose `generation` is below 2^30.
     pub const fn new(slot: u32, generation: u32) -> Self {
         Self(Self::READY | (generation as u64 & 0x3fff_ffff) << 32 | slot as u64)
     }
@@ -55,7 +56,21 @@ impl AnswerRef {
     /// Index in `answers`, or in `buckets`.
     #[inline(always)]
     pub const fn slot(self) -> u32 {
-        self.0 as u32
+        (self.0 & (Self::WATCHED - 1)) as u32
+    }
+
+    /// Whether user space wants to be told when this is answered; only in the rankings.
+    #[inline(always)]
+    pub const fn is_watched(self) -> bool {
+        self.0 & Self::WATCHED != 0
+    }
+
+    /// The same answer, watched or not.
+    pub const fn watched(self, watched: bool) -> Self {
+        match watched {
+            true => Self(self.0 | Self::WATCHED),
+            false => Self(self.0 & !Self::WATCHED),
+        }
     }
 
     /// What the slot's generation must be.
@@ -78,6 +93,22 @@ pub const fn ranking_place(groups: u32, vantage: u32, group: u32, kind: u32) -> 
     let word = (vantage * groups + group) * KINDS as u32 + kind;
     (word / RANKING_PAGE as u32, word % RANKING_PAGE as u32)
 }
+
+/// What `events` carries: a service was asked for whose answer is watched.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchedEvent {
+    /// Its group.
+    pub group: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Octets of the ring buffer `events`.
+pub const EVENTS_OCTETS: usize = 1 << 16;
+
+/// Words in `told`: groups that are told apart for their pauses.
+pub const TOLD_GROUPS: usize = 1024;
 
 /// The referral: N's, or in form C a label's.
 pub const KIND_REFERRAL: u32 = 0;

@@ -14,7 +14,7 @@ mod settings;
 pub use self::{answers::*, clients::*, names::*, settings::*};
 
 /// Version of everything in this module and of the maps' names and sizes; part of the pin path.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 const _: () = {
     assert!(size_of::<Prefix>() == 16);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::IpAddr,
     time::{Duration, SystemTime},
 };
@@ -52,6 +53,111 @@ pub enum Request {
     },
     /// The configuration file is to be read anew.
     Reload,
+}
+
+/// Characters that a reason may have.
+const MAX_REASON: usize = 200;
+/// Octets that a name may have: no site and no service has more.
+const MAX_NAME: usize = 255;
+/// For how long an override may hold that is to end by itself.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+impl Request {
+    /// Whether it is to change something.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Override { .. } | Self::Reload => true,
+            Self::Status | Self::Sites { .. } | Self::Explain { .. } | Self::History { .. } => {
+                false
+            }
+        }
+    }
+
+    /// The same, if nothing in it is out of bounds; whoever handles it may trust that.
+    ///
+    /// # Errors
+    /// What is wrong, and what would be right.
+    pub fn checked(self) -> Result<Self, String> {
+        let (site, service) = match &self {
+            Self::Status | Self::Reload => (None, None),
+            Self::Sites { service } => (None, service.as_ref()),
+            Self::Explain { name, .. } => (None, Some(name)),
+            Self::History { site, service } | Self::Override { site, service, .. } => {
+                (Some(site), service.as_ref())
+            }
+        };
+        for name in site.into_iter().chain(service) {
+            if name.len() > MAX_NAME {
+                return Err(format!(
+                    "a name has {} octets; none has more than {MAX_NAME}",
+                    name.len()
+                ));
+            }
+        }
+        if let Self::Override {
+            kind, reason, for_, ..
+        } = &self
+        {
+            let length = reason.chars().count();
+            if kind.is_some() && reason.trim().is_empty() {
+                return Err("an override needs a reason: who meets it wants to know why".to_owned());
+            }
+            if length > MAX_REASON {
+                return Err(format!(
+                    "the reason has {length} characters; {MAX_REASON} are allowed"
+                ));
+            }
+            if reason.chars().any(char::is_control) {
+                return Err("the reason has control characters: write it in one line".to_owned());
+            }
+            if for_.is_some_and(|length| !(Duration::from_secs(1)..=LONGEST).contains(&length)) {
+                return Err(
+                    "an override holds from 1s to 366days; without `--for` it holds until it is \
+                            taken back"
+                        .to_owned(),
+                );
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// What is asked for, for the log.
+impl fmt::Display for Request {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status => formatter.write_str("status"),
+            Self::Sites { .. } => formatter.write_str("sites"),
+            Self::Explain { name, .. } => write!(formatter, "explain {name}"),
+            Self::History { site, .. } => write!(formatter, "history {site}"),
+            Self::Override {
+                site,
+                service,
+                kind,
+                reason,
+                for_,
+            } => {
+                let what = match kind {
+                    Some(OverrideKind::Drained) => "drain",
+                    Some(OverrideKind::Up) => "force up",
+                    Some(OverrideKind::Down) => "force down",
+                    None => "take back",
+                };
+                write!(formatter, "{what} {site}")?;
+                if let Some(service) = service {
+                    write!(formatter, " of {service}")?;
+                }
+                if let Some(length) = for_ {
+                    write!(formatter, " for {}", humantime::format_duration(*length))?;
+                }
+                if reason.is_empty() {
+                    return Ok(());
+                }
+                write!(formatter, ": {reason}")
+            }
+            Self::Reload => formatter.write_str("reload"),
+        }
+    }
 }
 
 /// A or AAAA.
@@ -133,6 +239,7 @@ pub struct SiteView {
     /// Its state.
     pub state: State,
     /// Since when; `None`: since the start.
+    #[serde(with = "crate::timestamp::optional")]
     pub since: Option<SystemTime>,
     /// Why it came into that state.
     pub reason: Option<String>,
@@ -154,7 +261,8 @@ pub struct SiteView {
     pub load: Option<f64>,
     /// Its share of the answers of its family, percent.
     pub share_percent: f64,
-    /// Place in the order of the policy, from 1; `None`: it is not answered.
+    /// Place in the order of the policy, from 1, also of those that stand by; `None`: a filter or its state
+    /// keeps it out.
     pub rank: Option<usize>,
     /// The interval that is kept, seconds; see `budget`.
     pub interval_s: f64,
@@ -219,6 +327,7 @@ pub struct History {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistorySpan {
     /// When it began.
+    #[serde(with = "crate::timestamp")]
     pub start: SystemTime,
     /// Mean time of the probes that succeeded.
     pub latency_ms: Option<f64>,
@@ -236,6 +345,7 @@ pub struct HistorySpan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateChange {
     /// When.
+    #[serde(with = "crate::timestamp")]
     pub at: SystemTime,
     /// To which state.
     pub state: State,

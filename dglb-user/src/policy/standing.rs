@@ -72,8 +72,10 @@ pub struct Override {
     /// Why, in the operator's words.
     pub reason: String,
     /// Since when.
+    #[serde(with = "crate::timestamp")]
     pub since: SystemTime,
     /// Until when; `None`: until it is taken back.
+    #[serde(with = "crate::timestamp::optional")]
     pub until: Option<SystemTime>,
 }
 

@@ -16,7 +16,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use dglb_common::counters::Counters;
+use dglb_common::{
+    counters::Counters,
+    layout::{KIND_A, KIND_AAAA, ranking_place},
+};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -28,19 +31,28 @@ use self::{
     lease::Leases,
 };
 pub use self::{
-    rank::{Selection, first_ranking, select},
+    rank::{first_servings, select},
     slots::{NoRoom, Slots},
 };
 use crate::{
     capacity::TableFull,
     clock::monotonic_ns,
     config::{Config, DnsB, Role},
-    event::{Event, Rejection},
+    event::{Asked, Event, Rejection, Serving},
+    measure::Timings,
     tables::{Change, Tables, resolver_key},
 };
 
 /// How often leases are looked at and counters are written.
 const TICK: Duration = Duration::from_millis(250);
+/// In how many ticks once what is no longer referred to is given up, which takes a grace period of some
+/// milliseconds: so rarely that hardly a change has to wait for it.
+const TICKS_BETWEEN_SWEEPS: u32 = 8;
+/// Events that are taken at once.
+const AT_ONCE: usize = 256;
+
+/// The vantage that services are watched at: a DNS-LB's own.
+const OWN_VANTAGE: u32 = 0;
 
 /// What makes a change effective where answers are given, beside the tables in memory.
 pub trait DataPath: Send {
@@ -141,6 +153,10 @@ pub struct Publisher {
     /// DNS-LBs that last announced an address other than the configured one: that they live says nothing
     /// of who answers there, so their renewals do not count.
     elsewhere: BTreeSet<u32>,
+    ticks: u32,
+    /// Where it is told that a watched service was asked for.
+    asked: mpsc::Sender<Asked>,
+    timings: Timings,
 }
 
 impl Publisher {
@@ -150,6 +166,8 @@ impl Publisher {
         tables: Arc<RwLock<Tables>>,
         held: Held,
         data_path: Box<dyn DataPath>,
+        asked: mpsc::Sender<Asked>,
+        timings: Timings,
     ) -> Self {
         let leases = match &config.role {
             Role::DnsB(dns_b) => {
@@ -166,26 +184,41 @@ impl Publisher {
             slots: held.slots,
             leases,
             elsewhere: BTreeSet::new(),
+            ticks: 0,
+            asked,
+            timings,
         }
     }
 
-    /// Works until `stop`. `counted` gives what the daemon answered by its sockets.
+    /// From now on it is told here that a watched service was asked for.
+    pub fn tell(&mut self, asked: mpsc::Sender<Asked>) {
+        self.asked = asked;
+    }
+
+    /// Works until `stop`; then it can go on with other events. `counted` gives what the daemon answered by its
+    /// sockets.
     pub async fn run(
         mut self,
         mut events: mpsc::Receiver<Event>,
         counted: impl Fn() -> Counters,
         stop: CancellationToken,
-    ) {
+    ) -> Self {
+        let mut taken = Vec::with_capacity(AT_ONCE);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
                     self.tick(&counted());
-                    return;
+                    return self;
                 }
                 _ = ticks.tick() => self.tick(&counted()),
-                Some(event) = events.recv() => self.take(event),
+                count = events.recv_many(&mut taken, AT_ONCE), if !events.is_closed() || !events.is_empty() => {
+                    debug_assert!(count <= AT_ONCE);
+                    for event in taken.drain(..) {
+                        self.take(event);
+                    }
+                }
             }
         }
     }
@@ -207,7 +240,10 @@ impl Publisher {
         }
         let changed = self.leases.expire(now_ns);
         self.publish_vantages(changed);
-        self.sweep();
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(TICKS_BETWEEN_SWEEPS) {
+            self.sweep();
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -231,9 +267,20 @@ impl Publisher {
                 let _ = done.send(result);
             }
             Event::Renew { node } => self.renew(&node),
-            // Not made yet: nobody sends them.
-            Event::Serve { .. } | Event::Watch { .. } | Event::Asked { .. } => {}
-            Event::Ranking { service, ranking } => self.rank(service, ranking),
+            Event::Serve {
+                service,
+                vantage,
+                serving,
+                probed_ns,
+            } => {
+                self.serve(service, vantage, &serving);
+                if let Some(probed_ns) = probed_ns {
+                    let taken = monotonic_ns().saturating_sub(probed_ns);
+                    self.timings.record_to_tables(taken);
+                }
+            }
+            Event::Watch { service } => self.watch(service),
+            Event::Asked { group } => self.was_asked(group),
         }
     }
 
@@ -326,27 +373,18 @@ impl Publisher {
         self.publish(&changes)
     }
 
-    /// The addresses of a service follow its ranking: the best site is answered.
-    fn rank(&mut self, service: usize, ranking: Vec<usize>) {
-        self.select(service, 0, &Selection::Best(ranking));
-    }
-
-    /// From now on `vantage` answers for a service with `selection`; with an empty one, or where the
-    /// tables have no room, the last answer stays.
-    pub fn select(&mut self, service: usize, vantage: u32, selection: &Selection) {
+    /// From now on `vantage` answers for a service with `serving`; where the tables have no room, the last
+    /// answer stays.
+    pub fn serve(&mut self, service: usize, vantage: u32, serving: &Serving) {
         let Some(Some(ranked)) = self.services.get(service) else {
             return;
         };
-        if selection.is_empty() {
-            tracing::warn!(service, "all sites are down: the last answer stays");
-            return;
-        }
         let ranked = ranked.clone();
-        let mut changes = self.changes(&ranked, vantage, selection);
+        let mut changes = self.changes(&ranked, vantage, serving);
         if changes.is_err() {
             // What is at rest is free after a wait, which is rare: it is out of the hot path.
             self.sweep();
-            changes = self.changes(&ranked, vantage, selection);
+            changes = self.changes(&ranked, vantage, serving);
         }
         let published = match changes {
             Ok(changes) => self.publish_or_log(&changes),
@@ -365,11 +403,56 @@ impl Publisher {
         &mut self,
         service: &RankedService,
         vantage: u32,
-        selection: &Selection,
+        serving: &Serving,
     ) -> Result<Vec<Change>, NoRoom> {
         let tables = Arc::clone(&self.tables);
         let tables = tables.read().unwrap_or_else(PoisonError::into_inner);
-        select(&tables, &mut self.slots, service, vantage, selection)
+        select(&tables, &mut self.slots, service, vantage, serving)
+    }
+
+    /// The next query for a service is to be told.
+    fn watch(&mut self, service: usize) {
+        let Some(Some(ranked)) = self.services.get(service) else {
+            return;
+        };
+        let changes = self.mark(ranked.group, true);
+        self.publish_or_log(&changes);
+    }
+
+    /// A query has met an answer that is watched: that is told, and it is watched no more.
+    fn was_asked(&mut self, group: u32) {
+        let changes = self.mark(group, false);
+        // Told before, by another CPU or the sockets.
+        if changes.is_empty() {
+            return;
+        }
+        self.publish_or_log(&changes);
+        let is_meant = |service: &Option<RankedService>| {
+            service
+                .as_ref()
+                .is_some_and(|service| service.group == group)
+        };
+        if let Some(service) = self.services.iter().position(is_meant)
+            && self.asked.try_send(Asked(service)).is_err()
+        {
+            tracing::debug!(service, "that it was asked for is not told: too much is");
+        }
+    }
+
+    /// The changes after which a group's addresses are watched, or not.
+    fn mark(&self, group: u32, watched: bool) -> Vec<Change> {
+        let tables = self.tables();
+        let changes = [KIND_A, KIND_AAAA].into_iter().filter_map(|kind| {
+            let word = tables.word(OWN_VANTAGE, group, kind);
+            let marked = word.watched(watched);
+            let (page, index) = ranking_place(tables.settings.groups, OWN_VANTAGE, group, kind);
+            (word.is_ready() && word != marked).then_some(Change::SetRanking {
+                page,
+                index,
+                word: marked,
+            })
+        });
+        changes.collect()
     }
 
     /// Frees the slots of answers that nothing refers to any more.

@@ -1,4 +1,4 @@
-//! From a selection of sites to the changes that make it answered.
+//! From what is to be served to the changes that make it answered.
 
 use std::{
     collections::HashMap,
@@ -8,37 +8,18 @@ use std::{
 use dglb_common::layout::{AnswerRef, KIND_A, KIND_AAAA, ranking_place};
 
 use super::{
+    buckets::Division,
     build::{Built, RankedService, SiteAddresses},
     slots::{NoRoom, Slots},
 };
 use crate::{
+    event::{Selection, Served, Serving},
     ready::{self, Variants},
     tables::{Change, Tables},
 };
 
-/// Which sites of a service are answered, by their indices.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// The first one that has an address of the family asked for.
-    Best(Vec<usize>),
-    /// All of them, best first: for clients that try several.
-    List(Vec<usize>),
-    /// One of them for each client, by weight; weight 0: not.
-    Weighted(Vec<(usize, u32)>),
-}
-
-impl Selection {
-    /// Whether no site at all is selected.
-    pub fn is_empty(&self) -> bool {
-        match self {
-            Self::Best(sites) | Self::List(sites) => sites.is_empty(),
-            Self::Weighted(sites) => sites.iter().all(|(_, weight)| *weight == 0),
-        }
-    }
-}
-
 /// The changes, in the order in which they are to be made, after which `vantage` answers for `service`
-/// with `selection`.
+/// with `serving`. Words that are watched stay so.
 ///
 /// # Errors
 /// [`NoRoom`]: nothing is to be changed then.
@@ -47,23 +28,26 @@ pub fn select(
     slots: &mut Slots,
     service: &RankedService,
     vantage: u32,
-    selection: &Selection,
+    serving: &Serving,
 ) -> Result<Vec<Change>, NoRoom> {
     let mut changes = Vec::new();
-    for kind in [KIND_A, KIND_AAAA] {
-        let word = match choice(service, selection, kind) {
+    for (kind, served) in [(KIND_A, &serving.v4), (KIND_AAAA, &serving.v6)] {
+        let word = match choice(service, served, kind) {
             Choice::None => service.nodata,
             Choice::One(variants) => place(tables, slots, variants, &mut changes)?,
-            Choice::Weighted(shares) => {
+            Choice::Divided(shares, how) => {
                 let mut words = Vec::with_capacity(shares.len());
-                for (variants, weight) in shares {
-                    words.push((place(tables, slots, variants, &mut changes)?, weight));
+                for share in shares {
+                    let word = place(tables, slots, share.variants, &mut changes)?;
+                    words.push((word, share.weight, share.key));
                 }
                 let place = (vantage, service.group, kind);
-                slots.row(tables, place, &words, &mut changes)?
+                slots.row(tables, place, &words, how, &mut changes)?
             }
         };
-        if tables.word(vantage, service.group, kind) != word {
+        let before = tables.word(vantage, service.group, kind);
+        let word = word.watched(before.is_watched());
+        if before != word {
             let groups = tables.settings.groups;
             let (page, index) = ranking_place(groups, vantage, service.group, kind);
             changes.push(Change::SetRanking { page, index, word });
@@ -95,11 +79,19 @@ enum Choice {
     None,
     /// The same for all clients.
     One(Variants),
-    /// By the client, with weights.
-    Weighted(Vec<(Variants, u32)>),
+    /// By the client.
+    Divided(Vec<Share>, Division),
 }
 
-fn choice(service: &RankedService, selection: &Selection, kind: u32) -> Choice {
+/// One site among several.
+struct Share {
+    variants: Variants,
+    weight: u32,
+    /// Its address: what a client keeps it by, at every node.
+    key: IpAddr,
+}
+
+fn choice(service: &RankedService, served: &Served, kind: u32) -> Choice {
     let address = |site: &usize| {
         let site: &SiteAddresses = service.sites.get(*site)?;
         match kind {
@@ -107,27 +99,58 @@ fn choice(service: &RankedService, selection: &Selection, kind: u32) -> Choice {
             _ => site.v6.map(|address: Ipv6Addr| IpAddr::V6(address)),
         }
     };
-    let ready = |list: &[IpAddr]| ready::addresses(service.row, list, service.ttl);
-    match selection {
-        Selection::Best(sites) => {
-            let best: Vec<IpAddr> = sites.iter().find_map(address).into_iter().collect();
-            ready(&best).map_or(Choice::None, Choice::One)
+    let ready = |list: &[IpAddr]| ready::addresses(service.row, list, served.ttl);
+    let divided = |sites: &[(usize, u32)], how| {
+        let share = |(site, weight): &(usize, u32)| {
+            let key = address(site)?;
+            Some(Share {
+                variants: ready(&[key])?,
+                weight: *weight,
+                key,
+            })
+        };
+        let sites = sites.iter().filter(|(_, weight)| *weight > 0);
+        let mut shares: Vec<Share> = sites.filter_map(share).collect();
+        match shares.len() {
+            0 | 1 => shares
+                .pop()
+                .map_or(Choice::None, |only| Choice::One(only.variants)),
+            _ => Choice::Divided(shares, how),
         }
+    };
+    match &served.selection {
         Selection::List(sites) => {
             let list: Vec<IpAddr> = sites.iter().filter_map(address).collect();
             ready(&list).map_or(Choice::None, Choice::One)
         }
-        Selection::Weighted(sites) => {
-            let shares: Vec<(Variants, u32)> = sites
-                .iter()
-                .filter(|(_, weight)| *weight > 0)
-                .filter_map(|(site, weight)| Some((ready(&[address(site)?])?, *weight)))
-                .collect();
-            match shares.as_slice() {
-                [] => Choice::None,
-                [(only, _)] => Choice::One(only.clone()),
-                _ => Choice::Weighted(shares),
-            }
+        Selection::Weighted(sites) => divided(sites, Division::AsBefore),
+        Selection::Sticky(sites) => divided(sites, Division::Sticky),
+        Selection::Fallback(address) => {
+            let is_of_kind = address.is_ipv4() == (kind == KIND_A);
+            let list = Some(*address).filter(|_| is_of_kind);
+            ready(list.as_slice()).map_or(Choice::None, Choice::One)
+        }
+        Selection::Servfail => Choice::One(ready::servfail().into()),
+    }
+}
+
+impl RankedService {
+    /// The first site of each family in `order`.
+    pub fn best(&self, order: &[usize]) -> Serving {
+        let first = |has: fn(&SiteAddresses) -> bool| Served {
+            selection: Selection::List(
+                order
+                    .iter()
+                    .copied()
+                    .find(|site| self.sites.get(*site).is_some_and(has))
+                    .into_iter()
+                    .collect(),
+            ),
+            ttl: self.ttl,
+        };
+        Serving {
+            v4: first(|site| site.v4.is_some()),
+            v6: first(|site| site.v6.is_some()),
         }
     }
 }
@@ -135,15 +158,12 @@ fn choice(service: &RankedService, selection: &Selection, kind: u32) -> Choice {
 /// Fills the address words of all services with sites before the tables are in service: at a DNS-LB
 /// those of its own vantage, at a DNS-B of each one.
 ///
-/// `rankings` has the sites of a service that are up, best first. With none up, the sites stand in the
-/// order of the configuration: that is more than nothing.
+/// `servings` has what is measured; where there is nothing, the first site of the configuration is answered:
+/// that is more than nothing.
 ///
 /// # Errors
 /// [`NoRoom`]: the tables have no room.
-pub fn first_ranking(
-    built: &mut Built,
-    rankings: &HashMap<usize, Vec<usize>>,
-) -> Result<(), NoRoom> {
+pub fn first_servings(built: &mut Built, servings: &HashMap<usize, Serving>) -> Result<(), NoRoom> {
     let vantages = if built.tables.settings.maps_v4 != 0 || built.tables.settings.maps_v6 != 0 {
         built.tables.vantages.len() as u32
     } else {
@@ -151,14 +171,12 @@ pub fn first_ranking(
     };
     for (index, service) in built.services.iter().enumerate() {
         let Some(service) = service else { continue };
-        let up = rankings.get(&index).filter(|sites| !sites.is_empty());
-        let sites = up
-            .cloned()
-            .unwrap_or_else(|| (0..service.sites.len()).collect());
-        let best = Selection::Best(sites);
+        let all: Vec<usize> = (0..service.sites.len()).collect();
+        let serving = servings.get(&index).cloned();
+        let serving = serving.unwrap_or_else(|| service.best(&all));
         for vantage in 0..vantages {
             let tables = &built.tables;
-            let changes = select(tables, &mut built.slots, service, vantage, &best)?;
+            let changes = select(tables, &mut built.slots, service, vantage, &serving)?;
             for change in &changes {
                 built.tables.apply(change);
             }

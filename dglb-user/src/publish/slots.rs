@@ -9,11 +9,11 @@
 //! Who refers to what is not counted but looked up ([`Slots::sweep`]): a count that drifts would free
 //! what is in use.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use dglb_common::layout::{Answer, AnswerRef, BucketRow};
 
-use super::buckets;
+use super::buckets::{self, Division};
 use crate::tables::{Change, Tables};
 
 /// Generations are below this.
@@ -132,17 +132,28 @@ impl Slots {
         &mut self,
         tables: &Tables,
         place: Place,
-        shares: &[(AnswerRef, u32)],
+        shares: &[(AnswerRef, u32, IpAddr)],
+        how: Division,
         changes: &mut Vec<Change>,
     ) -> Result<AnswerRef, NoRoom> {
         let (vantage, group, kind) = place;
-        let before = self.last_rows.get(&place).unwrap_or(&buckets::EMPTY);
-        let Some(words) = buckets::assign(shares, before) else {
+        let words = match how {
+            Division::Sticky => buckets::assign_sticky(shares),
+            Division::AsBefore => {
+                let before = self.last_rows.get(&place).unwrap_or(&buckets::EMPTY);
+                let shares: Vec<_> = shares
+                    .iter()
+                    .map(|(word, weight, _)| (*word, *weight))
+                    .collect();
+                buckets::assign(&shares, before)
+            }
+        };
+        let Some(words) = words else {
             return Ok(AnswerRef::NONE);
         };
         let now = tables.word(vantage, group, kind);
         if now.is_buckets() && tables.buckets.get(now.slot() as usize) == Some(&words) {
-            return Ok(now);
+            return Ok(now.watched(false));
         }
         self.is_dirty = true;
         let room = tables.room.buckets;
@@ -322,7 +333,13 @@ mod tests {
         let held = place(&mut slots, &mut tables, answer(3, AnswerRef::NONE)).expect("room");
         let gone = place(&mut slots, &mut tables, answer(4, AnswerRef::NONE)).expect("room");
         let mut changes = Vec::new();
-        let row = slots.row(&tables, (0, 0, 3), &[(large, 1)], &mut changes);
+        let row = slots.row(
+            &tables,
+            (0, 0, 3),
+            &[(large, 1, IpAddr::from([192, 0, 2, 1]))],
+            Division::AsBefore,
+            &mut changes,
+        );
         tables.apply(&changes[0]);
         tables.rankings[3] = row.expect("room");
         assert!(slots.sweep(&tables, [held]));
@@ -348,7 +365,12 @@ mod tests {
         let two = place(&mut slots, &mut tables, answer(2, AnswerRef::NONE)).expect("room");
         let publish = |slots: &mut Slots, tables: &mut Tables, shares: &[(AnswerRef, u32)]| {
             let mut changes = Vec::new();
-            let row = slots.row(tables, place_of, shares, &mut changes)?;
+            let shares: Vec<_> = shares
+                .iter()
+                .map(|(word, weight)| (*word, *weight, IpAddr::from([192, 0, 2, 1])))
+                .collect();
+            let how = Division::AsBefore;
+            let row = slots.row(tables, place_of, &shares, how, &mut changes)?;
             for change in &changes {
                 tables.apply(change);
             }
@@ -365,7 +387,7 @@ mod tests {
             let both = tables.buckets[0].iter().zip(&tables.buckets[row]);
             both.filter(|(one, other)| one == other).count()
         };
-        assert_eq!(kept(1), 48, "16 buckets moved");
+        assert_eq!(kept(1), buckets::EMPTY.len() * 3 / 4, "a quarter moved");
         let full = publish(&mut slots, &mut tables, &[(one, 1), (two, 3)]);
         assert_eq!(full, Err(NoRoom::Rows(2)));
         assert!(slots.sweep(&tables, [one, two]));

@@ -32,6 +32,9 @@ use crate::{
 /// The largest TTL of what is said of a label or a node that is not known here, seconds (docs/answer-table.md, "Labels").
 pub const UNKNOWN_TTL: u32 = 60;
 
+/// RCODE SERVFAIL (RFC 1035 §4.1.1, "Server failure").
+const SERVFAIL: u8 = 2;
+
 /// RCODE NXDOMAIN (RFC 1035 §4.1.1, "Name Error").
 const NXDOMAIN: u8 = 3;
 
@@ -127,6 +130,15 @@ pub fn addresses(row: AddressRow, addresses: &[IpAddr], ttl: u32) -> Option<Vari
         answer
     });
     Variants::new(lists.collect())
+}
+
+/// `lb-servfail`, in the place of addresses: RCODE SERVFAIL and no record (RFC 1035 §4.1.1, "Server failure").
+pub fn servfail() -> Answer {
+    Answer {
+        rcode: SERVFAIL,
+        scoped: 1,
+        ..fixed(Records::default(), Counter::LbServfail)
+    }
 }
 
 /// `lb-host`, `KIND_HOST_A` and `KIND_HOST_AAAA`: the address of a name server host, which is the name

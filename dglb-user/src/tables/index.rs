@@ -10,7 +10,9 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use dglb_common::layout::{CHUNK_BITS, CHUNKS, ChunkWord, MAX_RUN, RunEntry};
+use dglb_common::layout::{
+    CHUNK_BITS, CHUNKS, ChunkWord, MAX_RUN, RUN_ENTRIES_PER_ELEMENT, RunEntry,
+};
 use ipnet::IpNet;
 
 use super::Tables;
@@ -89,6 +91,24 @@ impl ClientIndex {
     /// By chunk: the vantage that it has where nothing of its own is in it.
     pub fn whole(&self) -> &[u16] {
         &self.whole
+    }
+
+    /// The words that a fresh fill writes, run behind run.
+    pub fn words(&self) -> ClientWords {
+        let whole = self.whole.iter();
+        let mut words = ClientWords {
+            chunks: whole.map(|vantage| ChunkWord::uniform(*vantage)).collect(),
+            runs: Vec::new(),
+        };
+        for chunk in self.divided() {
+            let run = self.chunk(chunk);
+            if run.len() > 1 {
+                let start = RUN_ENTRIES_PER_ELEMENT * words.runs.len() as u32;
+                words.chunks[chunk as usize] = ChunkWord::run(start, run.len() as u32);
+                words.runs.extend(elements(&run));
+            }
+        }
+        words
     }
 
     /// The run of a chunk: at least one entry; one means uniform.

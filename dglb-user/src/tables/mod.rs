@@ -11,6 +11,7 @@
 
 mod change;
 pub mod index;
+pub mod live;
 mod prefixes;
 
 use std::{

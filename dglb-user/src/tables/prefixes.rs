@@ -62,7 +62,7 @@ impl Prefixes {
     }
 
     /// The same with its length.
-    fn find(&self, client: Client, source_len: u8) -> Option<(u8, PrefixValue)> {
+    pub fn find(&self, client: Client, source_len: u8) -> Option<(u8, PrefixValue)> {
         let word = u64::from_be(client.word);
         match client.is_v6 {
             0 => self.v4.longest(word, source_len.min(BITS_V4)),

@@ -176,29 +176,11 @@ fn a_vantage_that_is_that_of_all_around_makes_no_entry() {
     );
 }
 
-/// The words that a fresh fill would write.
-fn words(index: &ClientIndex) -> ClientWords {
-    let whole = index.whole().iter();
-    let mut words = ClientWords {
-        chunks: whole.map(|vantage| ChunkWord::uniform(*vantage)).collect(),
-        runs: Vec::new(),
-    };
-    for chunk in index.divided() {
-        let run = index.chunk(chunk);
-        if run.len() > 1 {
-            words.chunks[chunk as usize] =
-                ChunkWord::run(2 * words.runs.len() as u32, run.len() as u32);
-            words.runs.extend(elements(&run));
-        }
-    }
-    words
-}
-
 /// Tables with one chunk of nine entries, and no more.
 fn one_run() -> (Tables, ClientWords, usize) {
     let exact = [1, 3, 5, 7].map(|low| (0x0a00_0000 + low, 1));
     let tables = tables(&exact, &[(0x0a00_0000, 8, 2)]);
-    let words = words(&ClientIndex::new(&tables));
+    let words = ClientIndex::new(&tables).words();
     assert_eq!(words.runs.len(), 5);
     (tables, words, 0x0a00_0000 >> 14)
 }
