@@ -215,9 +215,10 @@ pub fn dns_lb_toml(plan: &Plan, index: usize, resolver: Ipv4Addr) -> String {
     let (name, address) = &plan.dns_lbs[index];
     let mut toml = format!(
         "role = \"dns-lb\"\n{}\n[map]\ndns_b = [\"{}:{MAP_PORT}\"]\nrenew = \"1s\"\n\n\
-         [resolvers]\naddresses = [\"{resolver}\"]\n",
+         [resolvers]\naddresses = [\"{resolver}\"]\n\n{}",
         node_toml(plan, name, &[*address]),
-        plan.map
+        plan.map,
+        probe_toml(plan)
     );
     if index + 1 == plan.dns_lbs.len() {
         for (name, address) in &plan.dns_lbs[..index] {
@@ -237,6 +238,18 @@ pub fn dns_lb_toml(plan: &Plan, index: usize, resolver: Ipv4Addr) -> String {
     toml
 }
 
+/// The sites have addresses of test networks, and are probed often, so that a change is soon seen.
+fn probe_toml(plan: &Plan) -> String {
+    let sites = plan.sites.iter();
+    let sites: Vec<_> = sites
+        .map(|(_, address)| format!("\"{address}/32\""))
+        .collect();
+    format!(
+        "[probe]\nallow = [{}]\nmin_interval = \"100ms\"\nmin_retry = \"100ms\"\n",
+        sites.join(", ")
+    )
+}
+
 fn node_toml(plan: &Plan, name: &str, addresses: &[Ipv4Addr]) -> String {
     let addresses: Vec<_> = addresses
         .iter()
@@ -244,11 +257,12 @@ fn node_toml(plan: &Plan, name: &str, addresses: &[Ipv4Addr]) -> String {
         .collect();
     format!(
         "[node]\nname = \"{name}\"\ninterfaces = [\"{}\"]\naddresses = [{}]\nbpffs = \"{}\"\n\
-         run_dir = \"{}\"\n",
+         run_dir = \"{}\"\nstate_dir = \"{}\"\n",
         super::INTERFACE,
         addresses.join(", "),
         plan.bpffs.display(),
-        plan.bpffs.with_file_name("run").display()
+        plan.bpffs.with_file_name("run").display(),
+        plan.bpffs.with_file_name("state").display()
     )
 }
 
