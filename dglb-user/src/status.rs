@@ -11,7 +11,7 @@ use crate::{
         client::{self, AskError},
         protocol::{Reply, Request, SiteView},
     },
-    probe::Report,
+    policy::State,
 };
 
 /// The daemon's part of `dglb stats`.
@@ -32,51 +32,28 @@ pub struct SiteStatus {
     pub site: String,
     /// Its address that is probed.
     pub address: Option<IpAddr>,
-    /// `up`, `down`, `unknown`.
+    /// `up`, `degraded`, `down`, `drained`, `unknown`.
     pub state: String,
     /// Smoothed time of its probes.
     pub time_ms: Option<f64>,
     /// Its place in the ranking, from 1.
     pub rank: Option<usize>,
-    /// Why its last probe failed, if it is down.
+    /// Why it is not up, if it is not.
     pub reason: Option<String>,
 }
 
 impl Status {
     /// What is so now.
-    pub fn new(report: &Report, counted: &Counters) -> Self {
+    pub fn new(sites: &[SiteView], counted: &Counters) -> Self {
         Self {
             user: Counter::ALL
                 .iter()
                 .filter(|counter| counter.kind() == Kind::Answered)
                 .map(|counter| (counter.name().to_owned(), counter.of(counted)))
                 .collect(),
-            sites: sites(report),
+            sites: sites.iter().map(SiteStatus::from).collect(),
         }
     }
-}
-
-fn sites(report: &Report) -> Vec<SiteStatus> {
-    let mut sites = Vec::new();
-    for service in &report.services {
-        for (index, site) in service.sites.iter().enumerate() {
-            let place = service.ranking.iter().position(|&ranked| ranked == index);
-            let down = site.state == crate::probe::State::Down;
-            sites.push(SiteStatus {
-                service: service.name.clone(),
-                site: site.name.clone(),
-                address: site.address.map(IpAddr::V4),
-                state: site.state.to_string(),
-                time_ms: site.smoothed_ms,
-                rank: place.map(|place| place + 1),
-                reason: site
-                    .last_failure
-                    .filter(|_| down)
-                    .map(|failure| failure.to_string()),
-            });
-        }
-    }
-    sites
 }
 
 impl From<&SiteView> for SiteStatus {
@@ -88,7 +65,10 @@ impl From<&SiteView> for SiteStatus {
             state: site.state.to_string(),
             time_ms: site.latency_ms,
             rank: site.rank,
-            reason: site.reason.clone(),
+            reason: match site.state {
+                State::Up | State::Unknown => None,
+                State::Degraded | State::Down | State::Drained => site.reason.clone(),
+            },
         }
     }
 }

@@ -10,10 +10,10 @@ use std::{
 use dglb_common::layout::{Secret, VantageValue};
 use dglb_user::{
     config::{Config, DnsB, Role},
+    event::{Selection, Serving},
     label::Label,
     publish::{
-        Selection,
-        build::{Built, Restored, build},
+        build::{Built, RankedService, Restored, build},
         select,
     },
     tables::Tables,
@@ -87,9 +87,9 @@ impl Model {
             for (vantage, choice) in by_vantage.iter().enumerate() {
                 let Some(choice) = choice else { continue };
                 let (tables, slots) = (&built.tables, &mut built.slots);
-                let selection = selection(choice, service.sites.len());
+                let serving = serving(choice, &service);
                 let vantage = vantage as u32;
-                let changes = select(tables, slots, &service, vantage, &selection);
+                let changes = select(tables, slots, &service, vantage, &serving);
                 for change in changes.expect("it fits") {
                     built.tables.apply(&change);
                 }
@@ -204,12 +204,16 @@ impl Model {
 }
 
 /// As the publisher has it.
-fn selection(choice: &Choice, sites: usize) -> Selection {
+pub fn serving(choice: &Choice, service: &RankedService) -> Serving {
+    let both = |selection| Serving::both(selection, service.ttl);
     match choice {
-        Choice::Best(up) if up.is_empty() => Selection::Best((0..sites).collect()),
-        Choice::Best(up) => Selection::Best(up.clone()),
-        Choice::List(up) => Selection::List(up.clone()),
-        Choice::Weighted(shares) => Selection::Weighted(shares.clone()),
+        Choice::Best(up) if up.is_empty() => {
+            let all: Vec<usize> = (0..service.sites.len()).collect();
+            service.best(&all)
+        }
+        Choice::Best(up) => service.best(up),
+        Choice::List(up) => both(Selection::List(up.clone())),
+        Choice::Weighted(shares) => both(Selection::Weighted(shares.clone())),
     }
 }
 

@@ -22,14 +22,14 @@ use dglb_common::{
 use dglb_tests::{
     frames::{Message, Packet, opt},
     fuzz::path::{self, Handle, InKernel, Verdict, pin_to_cpu},
-    model::{Choice, Model},
+    model::{Choice, Model, serving},
     world::{self, RESOLVER_2, RESOLVER_2_V6, STRANGER, STRANGER_V6},
 };
 use dglb_user::{
     config::{Role, Site},
     kernel::Kernel,
     publish::{
-        DataPath as _, Selection,
+        DataPath as _,
         build::{Built, mapping},
         select,
     },
@@ -224,15 +224,16 @@ impl Writer {
         Ok(())
     }
 
-    fn select(&mut self, service: usize, vantage: u32, selection: &Selection) -> Result<()> {
+    fn select(&mut self, service: usize, vantage: u32, choice: &Choice) -> Result<()> {
         let ranked = self.built.services[service].clone().expect("it has sites");
+        let serving = &serving(choice, &ranked);
         let (tables, slots) = (&self.built.tables, &mut self.built.slots);
-        let changes = match select(tables, slots, &ranked, vantage, selection) {
+        let changes = match select(tables, slots, &ranked, vantage, serving) {
             Ok(changes) => changes,
             Err(_) => {
                 self.sweep()?;
                 let (tables, slots) = (&self.built.tables, &mut self.built.slots);
-                select(tables, slots, &ranked, vantage, selection)?
+                select(tables, slots, &ranked, vantage, serving)?
             }
         };
         self.apply(&changes)
@@ -263,15 +264,6 @@ fn words_rows_and_slots_used_again_are_met_whole() {
         Choice::Weighted(vec![(0, 1), (1, 1), (2, 1)]),
         Choice::Weighted(vec![(0, 1), (2, 5)]),
     ];
-    // The list's service has eight sites, the others three: choices beyond those are left out.
-    let selections: Vec<Selection> = choices
-        .iter()
-        .map(|choice| match choice {
-            Choice::Best(sites) => Selection::Best(sites.clone()),
-            Choice::List(sites) => Selection::List(sites.clone()),
-            Choice::Weighted(shares) => Selection::Weighted(shares.clone()),
-        })
-        .collect();
     // Which of the weighted sites a client has depends on who had its bucket before: any may be right.
     let each = (0..3).map(|site| Choice::Best(vec![site]));
     let all = choices.iter().cloned().chain(each);
@@ -287,7 +279,7 @@ fn words_rows_and_slots_used_again_are_met_whole() {
     let handle = writer.kernel.handle().expect("a handle");
     let slots = writer.built.tables.answers.len();
     let seen = race(probes, handle, |turn| {
-        writer.select(1, 0, &selections[turn % selections.len()])?;
+        writer.select(1, 0, &choices[turn % choices.len()])?;
         // So often that slots and rows are used again all the time.
         if turn % 3 == 0 {
             writer.sweep()
@@ -399,7 +391,7 @@ fn a_page_that_is_swapped_is_met_whole() {
         writer.built.tables.rankings[start..start + RANKING_PAGE].to_vec()
     };
     // Both answers get their slots; then the pages are taken whole.
-    let selections = [vec![0, 1, 2], vec![2, 0, 1]].map(Selection::Best);
+    let selections = [vec![0, 1, 2], vec![2, 0, 1]].map(Choice::Best);
     writer.select(0, 0, &selections[1]).expect("it fits");
     let second = page(&writer);
     writer.select(0, 0, &selections[0]).expect("it fits");
@@ -441,11 +433,11 @@ fn an_answer_overwritten_in_use_is_met_torn() {
     let slot = |writer: &Writer| writer.built.tables.word(0, group, kind).slot();
     let first = slot(&writer);
     writer
-        .select(1, 0, &Selection::List(lists[1].clone()))
+        .select(1, 0, &Choice::List(lists[1].clone()))
         .expect("it fits");
     let second = slot(&writer);
     writer
-        .select(1, 0, &Selection::List(lists[0].clone()))
+        .select(1, 0, &Choice::List(lists[0].clone()))
         .expect("it fits");
     let generation = writer.built.tables.answers[first as usize].generation;
     let answers = [first, second].map(|slot| Answer {

@@ -1,6 +1,6 @@
 //! Who asks: the source address, or the client that a listed resolver names by Client Subnet.
 
-use std::net::IpAddr;
+use std::{cell::Cell, net::IpAddr};
 
 use dglb_common::client::Client;
 
@@ -8,9 +8,11 @@ use super::subnet::ClientSubnet;
 use crate::tables::{self, Tables};
 
 /// Who asks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asker {
     source: IpAddr,
+    /// The group of a watched answer that was met.
+    watched: Cell<Option<u32>>,
     /// The client named by Client Subnet, with the bits that were said of it.
     named: Option<(Client, u8)>,
 }
@@ -36,8 +38,19 @@ impl Asker {
     pub(super) fn new(source: IpAddr, subnet: Option<ClientSubnet>) -> Self {
         Self {
             source,
+            watched: Cell::new(None),
             named: subnet.and_then(|subnet| subnet.client()),
         }
+    }
+
+    /// A watched answer of this group was met.
+    pub(super) fn meets_watched(&self, group: u32) {
+        self.watched.set(Some(group));
+    }
+
+    /// The group of a watched answer that was met.
+    pub(super) fn watched(&self) -> Option<u32> {
+        self.watched.get()
     }
 
     /// Whom buckets are chosen by.

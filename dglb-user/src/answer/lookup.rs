@@ -37,6 +37,13 @@ impl Lookup<'_> {
 
     /// The answer of exactly this vantage.
     pub(super) fn at(&self, place: Place, kind: u32, base: &OwnerName) -> Option<Response> {
+        if self
+            .tables
+            .word(place.vantage, self.group, kind)
+            .is_watched()
+        {
+            self.asker.meets_watched(self.group);
+        }
         let (answer, from_bucket) =
             (self.tables).answer(place.vantage, self.group, kind, self.asker.client())?;
         let scope = if from_bucket {

@@ -39,6 +39,7 @@ use dglb_common::{
     query::{CLASS_IN, MAX_AMPLIFICATION},
 };
 use hickory_proto::op::ResponseCode;
+use tokio::sync::mpsc;
 
 use self::{
     asker::Asker,
@@ -48,6 +49,7 @@ use self::{
 };
 use crate::{
     config::{Config, Role},
+    event::Event,
     tables::Tables,
 };
 
@@ -79,6 +81,8 @@ pub struct Answerer {
     config: Arc<Config>,
     tables: Arc<RwLock<Tables>>,
     rows: Rows,
+    /// Where it is told that a watched answer was asked for.
+    watchers: Option<mpsc::Sender<Event>>,
 }
 
 /// The rows of the node's role.
@@ -99,6 +103,15 @@ impl Answerer {
             config,
             tables,
             rows,
+            watchers: None,
+        }
+    }
+
+    /// Tells the publisher, without waiting for it, when a watched answer is asked for.
+    pub fn telling(self, watchers: mpsc::Sender<Event>) -> Self {
+        Self {
+            watchers: Some(watchers),
+            ..self
         }
     }
 
@@ -217,13 +230,18 @@ impl Answerer {
         source: IpAddr,
     ) -> Option<Response> {
         let asker = Asker::new(source, query.edns.and_then(|edns| edns.options.subnet));
-        match (&self.rows, &self.config.role) {
+        let response = match (&self.rows, &self.config.role) {
             (Rows::DnsB(rows), Role::DnsB(dns_b)) => rows.answer(dns_b, tables, question, &asker),
             (Rows::DnsLb(rows), Role::DnsLb(dns_lb)) => {
                 rows.answer(dns_lb, tables, question, &asker)
             }
             _ => unreachable!("the rows were made from the role"),
+        };
+        if let (Some(group), Some(watchers)) = (asker.watched(), &self.watchers) {
+            // The next query tells it where there is no room now.
+            let _ = watchers.try_send(Event::Asked { group });
         }
+        response
     }
 }
 

@@ -261,7 +261,8 @@ pub struct SiteView {
     pub load: Option<f64>,
     /// Its share of the answers of its family, percent.
     pub share_percent: f64,
-    /// Place in the order of the policy, from 1; `None`: it is not answered.
+    /// Place in the order of the policy, from 1, also of those that stand by; `None`: a filter or its state
+    /// keeps it out.
     pub rank: Option<usize>,
     /// The interval that is kept, seconds; see `budget`.
     pub interval_s: f64,

@@ -140,7 +140,8 @@ mod tests {
         /// Numbers are given in the order of time; this one came with 4.8.
         const LAST_OF_4_8: u32 = BpfHelper::BPF_FUNC_get_current_task as u32;
         /// They come with ring buffers.
-        const OF_RING_BUFFERS: [BpfHelper; 3] = [
+        const OF_RING_BUFFERS: [BpfHelper; 4] = [
+            BpfHelper::BPF_FUNC_ringbuf_output,
             BpfHelper::BPF_FUNC_ringbuf_reserve,
             BpfHelper::BPF_FUNC_ringbuf_submit,
             BpfHelper::BPF_FUNC_ringbuf_discard,

@@ -9,7 +9,9 @@ use aya_log::EbpfLogger;
 use dglb_common::{layout::CHUNKS, stage};
 
 use super::{
-    KEPT, Kernel, KernelError, PROGRAM, feature, fill,
+    KEPT, Kernel, KernelError, PROGRAM,
+    events::WatchedEvents,
+    feature, fill,
     index::{self, ClientMaps},
     maps::{array, set, typed},
     name_index::NameIndex,
@@ -97,7 +99,9 @@ impl Kernel {
             .map_err(|error| feature::explain(error.into()))?;
         let pages = fill::fill(&mut ebpf, tables, &names)?;
         let clients = ClientMaps::fill(&mut ebpf, tables)?;
+        let events = WatchedEvents::take(&mut ebpf)?;
         Ok(Self {
+            events: Some(events),
             ebpf,
             pages,
             clients,

@@ -10,6 +10,7 @@
 pub mod attach;
 mod batch;
 mod change;
+mod events;
 mod feature;
 mod fill;
 mod index;
@@ -34,6 +35,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use dglb_common::counters::Counters;
 
+pub use self::events::WatchedEvents;
 use self::{index::ClientMaps, maps::typed};
 use crate::kernel_object;
 
@@ -159,9 +161,15 @@ pub struct Kernel {
     /// `None`: the node looks no IPv4 source up.
     clients: Option<ClientMaps>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
+    events: Option<WatchedEvents>,
 }
 
 impl Kernel {
+    /// What the program tells of watched answers; once.
+    pub fn take_events(&mut self) -> Option<WatchedEvents> {
+        self.events.take()
+    }
+
     /// One of the maps, for who writes to it in a way that no [`Change`](crate::tables::Change) has.
     ///
     /// # Errors

@@ -200,6 +200,7 @@ impl Engine {
             Selection::List(_) | Selection::Weighted(_) | Selection::Sticky(_) => decision
                 .order
                 .iter()
+                .filter(|&&site| decision.shares[site] > 0.0)
                 .filter_map(|&site| Some((address(site)?, decision.shares[site])))
                 .collect(),
         };

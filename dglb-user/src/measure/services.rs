@@ -317,6 +317,7 @@ fn log_change(
         return;
     }
     let share = |site: &usize| format!("{} {:.0} %", config.sites[*site].name, now.shares[*site]);
-    let sites: Vec<_> = now.order.iter().map(share).collect();
+    let answered = now.order.iter().filter(|&&site| now.shares[site] > 0.0);
+    let sites: Vec<_> = answered.map(share).collect();
     tracing::info!(service = %config.name, ?family, sites = sites.join(", "), "what is answered changed");
 }

@@ -23,7 +23,7 @@ pub struct Decision {
     pub served: Served,
     /// By site, percent.
     pub shares: Vec<f64>,
-    /// The sites that are answered, best first.
+    /// The sites that may be answered, best first; those without a share stand by.
     pub order: Vec<usize>,
     /// When to decide again although nothing changed, on the caller's clock.
     pub again: Option<Duration>,
@@ -170,9 +170,8 @@ impl Chooser {
         self.held = order;
         let shares: Vec<f64> = parts.iter().map(|part| part * 100.0).collect();
         self.last_good = Some((selection.clone(), shares.clone()));
-        let order = self.held.iter().copied();
         Decision {
-            order: order.filter(|&site| shares[site] > 0.0).collect(),
+            order: self.held.clone(),
             served: Served { selection, ttl },
             shares,
             again,

@@ -190,6 +190,11 @@ impl Publisher {
         }
     }
 
+    /// From now on it is told here that a watched service was asked for.
+    pub fn tell(&mut self, asked: mpsc::Sender<Asked>) {
+        self.asked = asked;
+    }
+
     /// Works until `stop`; then it can go on with other events. `counted` gives what the daemon answered by its
     /// sockets.
     pub async fn run(

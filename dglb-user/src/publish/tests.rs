@@ -9,6 +9,7 @@ use dglb_common::{
 
 use super::*;
 use crate::capacity::{DEFAULT_RESOLVERS, TableFull};
+use crate::event::Selection;
 
 const DNS_B: &str = include_str!("../../../docs/examples/dns-b.toml");
 const DNS_LB: &str = include_str!("../../../docs/examples/dns-lb.toml");
@@ -28,6 +29,8 @@ fn publisher(toml: &str) -> Publisher {
         Arc::new(RwLock::new(tables)),
         held,
         Box::new(InMemory),
+        mpsc::channel(4).0,
+        Timings::default(),
     )
 }
 
@@ -182,26 +185,45 @@ fn the_backup_serves_once_the_heartbeat_is_behind_the_deadline() {
 }
 
 #[test]
-fn the_address_follows_the_ranking_and_stays_when_all_are_down() {
+fn the_address_follows_what_is_to_be_served() {
     let mut publisher = publisher(DNS_LB);
-    publisher.rank(0, vec![1, 0]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![1]), 60));
     assert_eq!(
         address(&publisher, KIND_A, CLIENT),
         [203, 0, 113, 80],
         "tokyo"
     );
-    publisher.rank(0, vec![0]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![0]), 60));
     assert_eq!(
         address(&publisher, KIND_A, CLIENT),
         [192, 0, 2, 80],
         "frankfurt"
     );
-    publisher.rank(0, vec![]);
-    assert_eq!(
-        address(&publisher, KIND_A, CLIENT),
-        [192, 0, 2, 80],
-        "the last answer"
-    );
+}
+
+#[test]
+fn a_query_for_what_is_watched_is_told_once() {
+    let mut publisher = publisher(DNS_LB);
+    let (sender, mut asked) = mpsc::channel(4);
+    publisher.tell(sender);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![0]), 60));
+    publisher.take(Event::Watch { service: 0 });
+    let group = publisher.services[0].as_ref().expect("a service").group;
+    let is_watched = |publisher: &Publisher| {
+        let tables = publisher.tables();
+        [KIND_A, KIND_AAAA].map(|kind| tables.word(0, group, kind).is_watched())
+    };
+    assert_eq!(is_watched(&publisher), [true, true]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![1]), 60));
+    assert_eq!(is_watched(&publisher), [true, true], "whatever is served");
+    assert_eq!(address(&publisher, KIND_A, CLIENT), [203, 0, 113, 80]);
+    for _ in 0..3 {
+        publisher.take(Event::Asked { group });
+    }
+    assert_eq!(is_watched(&publisher), [false, false]);
+    assert_eq!(asked.try_recv(), Ok(Asked(0)));
+    assert!(asked.try_recv().is_err(), "once");
+    assert_eq!(address(&publisher, KIND_A, CLIENT), [203, 0, 113, 80]);
 }
 
 #[test]
@@ -211,7 +233,7 @@ fn answers_that_come_and_go_need_no_more_slots_than_there_are() {
     publisher.tables.write().expect("not poisoned").room.answers = in_use + 6;
     for round in 0..100 {
         let list = [vec![0, 1], vec![1, 0], vec![1], vec![0]][round % 4].clone();
-        publisher.select(0, 0, &Selection::List(list.clone()));
+        publisher.serve(0, 0, &Serving::both(Selection::List(list.clone()), 60));
         let expected = [[203, 0, 113, 80], [192, 0, 2, 80]];
         // The last record of the list.
         let last = expected[usize::from(list.last() == Some(&0))];
@@ -223,37 +245,37 @@ fn answers_that_come_and_go_need_no_more_slots_than_there_are() {
 #[test]
 fn without_a_free_slot_the_last_answer_stays() {
     let mut publisher = publisher(DNS_LB);
-    publisher.rank(0, vec![0]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![0]), 60));
     let in_use = publisher.tables().answers.len() as u32;
     publisher.tables.write().expect("not poisoned").room.answers = in_use;
-    publisher.select(0, 0, &Selection::List(vec![1, 0]));
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![1, 0]), 60));
     assert_eq!(address(&publisher, KIND_A, CLIENT), [192, 0, 2, 80]);
 }
 
 #[test]
 fn a_slot_that_was_given_out_for_a_ranking_without_room_is_no_answer() {
     let mut publisher = publisher(DNS_LB);
-    publisher.rank(0, vec![0]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![0]), 60));
     let in_use = publisher.tables().answers.len() as u32;
     // Room for the smaller one of its two sizes.
     publisher.tables.write().expect("not poisoned").room.answers = in_use + 1;
-    publisher.select(0, 0, &Selection::List(vec![1, 0]));
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![1, 0]), 60));
     assert_eq!(address(&publisher, KIND_A, CLIENT), [192, 0, 2, 80]);
     // Which is all of this one.
-    publisher.rank(0, vec![1]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![1]), 60));
     assert_eq!(address(&publisher, KIND_A, CLIENT), [203, 0, 113, 80]);
 }
 
 #[test]
 fn an_answer_that_the_kernel_refused_is_written_when_it_is_wanted_again() {
     let mut publisher = publisher(DNS_LB);
-    publisher.rank(0, vec![0]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![0]), 60));
     let left = Cell::new(0);
     publisher.data_path = Box::new(Refusing { left });
-    publisher.rank(0, vec![1]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![1]), 60));
     assert_eq!(address(&publisher, KIND_A, CLIENT), [192, 0, 2, 80]);
     publisher.data_path = Box::new(InMemory);
-    publisher.rank(0, vec![1]);
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![1]), 60));
     assert_eq!(address(&publisher, KIND_A, CLIENT), [203, 0, 113, 80]);
 }
 
@@ -317,10 +339,11 @@ async fn a_dns_lbs_publisher_runs_and_takes_rankings() {
     let (sender, events) = mpsc::channel(4);
     let stop = CancellationToken::new();
     let running = tokio::spawn(publisher.run(events, Counters::default, stop.clone()));
-    let ranking = vec![0];
-    let event = Event::Ranking {
+    let event = Event::Serve {
         service: 0,
-        ranking,
+        vantage: 0,
+        serving: Serving::both(Selection::List(vec![0]), 60),
+        probed_ns: Some(1),
     };
     sender.send(event).await.expect("the publisher runs");
     while !reference(KIND_AAAA).is_ready() {

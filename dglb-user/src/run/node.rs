@@ -11,8 +11,9 @@ use crate::{
     capacity,
     clock::monotonic_ns,
     config::{Config, Datapath},
+    event::Serving,
     kernel::{
-        Kernel, KernelError,
+        Kernel, KernelError, WatchedEvents,
         attach::{self, Mode},
         pins::Pins,
         read::{self, Pinned},
@@ -20,13 +21,10 @@ use crate::{
     publish::{
         DataPath, Held, InMemory,
         build::{self, Restored},
-        first_ranking,
+        first_servings,
     },
     tables::Tables,
 };
-
-/// Rankings by service, as the first round of probes gave them.
-pub type Rankings = HashMap<usize, Vec<usize>>;
 
 /// A node whose tables are in service.
 pub struct Served {
@@ -38,6 +36,8 @@ pub struct Served {
     pub data_path: Box<dyn DataPath>,
     /// What earlier runs answered by their sockets.
     pub counted_before: Counters,
+    /// What the kernel program tells of watched answers.
+    pub kernel_events: Option<WatchedEvents>,
     /// The kernel program's own log, at level trace.
     pub kernel_log: Option<EbpfLogger<&'static dyn log::Log>>,
 }
@@ -46,7 +46,10 @@ pub struct Served {
 ///
 /// # Errors
 /// What the kernel refused; what was in service before is in service still.
-pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
+pub fn put_in_service(
+    config: &Config,
+    servings: &HashMap<usize, Serving>,
+) -> anyhow::Result<Served> {
     match config.node.datapath {
         Datapath::Userspace => {
             // A program from before would go on answering from tables that nobody keeps.
@@ -57,21 +60,22 @@ pub fn put_in_service(config: &Config, rankings: &Rankings) -> anyhow::Result<Se
                 now_ns: monotonic_ns(),
                 ..Restored::default()
             };
-            let (tables, held) = tables(config, new_secret()?, &restored, rankings)?;
+            let (tables, held) = tables(config, new_secret()?, &restored, servings)?;
             tracing::info!("datapath userspace: all is answered by sockets");
             Ok(Served {
                 tables,
                 held,
                 data_path: Box::new(InMemory),
                 counted_before: Counters::default(),
+                kernel_events: None,
                 kernel_log: None,
             })
         }
-        Datapath::Xdp => in_kernel(config, rankings),
+        Datapath::Xdp => in_kernel(config, servings),
     }
 }
 
-fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
+fn in_kernel(config: &Config, servings: &HashMap<usize, Serving>) -> anyhow::Result<Served> {
     let pins = Pins::of(&config.node);
     let is_first = !pins.directory().exists();
     for other in pins.other_layouts() {
@@ -83,7 +87,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         Some(secret) => secret,
         None => new_secret()?,
     };
-    let (tables, held) = tables(config, secret, &before.restored(), rankings)?;
+    let (tables, held) = tables(config, secret, &before.restored(), servings)?;
     capacity::check(&tables)?;
     let (mut kernel, modes) = load_and_attach(config, &tables, &pins).inspect_err(|_| {
         if is_first {
@@ -91,6 +95,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         }
     })?;
     let kernel_log = kernel.take_log();
+    let kernel_events = kernel.take_events();
     for (interface, mode) in &modes {
         tracing::info!(interface, mode = mode.name(), "XDP program in service");
     }
@@ -99,6 +104,7 @@ fn in_kernel(config: &Config, rankings: &Rankings) -> anyhow::Result<Served> {
         held,
         data_path: Box::new(Watched::new(kernel, pins, &modes)),
         counted_before: before.user,
+        kernel_events,
         kernel_log,
     })
 }
@@ -118,10 +124,10 @@ fn tables(
     config: &Config,
     secret: Secret,
     restored: &Restored,
-    rankings: &Rankings,
+    servings: &HashMap<usize, Serving>,
 ) -> anyhow::Result<(Tables, Held)> {
     let mut built = build::build(config, secret, restored)?;
-    first_ranking(&mut built, rankings)?;
+    first_servings(&mut built, servings)?;
     Ok(built.divide())
 }
 

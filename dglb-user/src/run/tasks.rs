@@ -1,112 +1,45 @@
-//! The tasks of a running node: each takes the token, stops when asked, and is joined.
+//! The tasks of one configuration: each takes the token, stops when asked, and is joined.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
+    os::fd::AsFd as _,
     sync::{Arc, RwLock},
 };
 
 use anyhow::Context as _;
 use aya_log::EbpfLogger;
-use dglb_common::counters::Counters;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::TcpListener,
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{control::Answers, node::Rankings};
 use crate::{
     answer::Answerer,
     config::{Config, DnsB, DnsLb, Role},
-    control::server,
     event::Event,
+    kernel::WatchedEvents,
     listen::{self, Sockets, UserCounters},
     map_protocol::{self, Identity, NodeName},
-    probe::{self, Report},
-    publish::{DataPath, Held, Publisher},
     resolvers,
     tables::Tables,
 };
 
-/// All tasks of the node.
+/// Some tasks that end together.
+#[derive(Debug)]
 pub struct Tasks {
     running: JoinSet<()>,
     stop: CancellationToken,
 }
 
-/// The probes' side: their report, and the end of their first round.
-pub struct Probes {
-    report: watch::Receiver<Report>,
-    /// `None`: a node without probes.
-    first_round: Option<oneshot::Receiver<()>>,
-}
-
-impl Probes {
-    /// What the probes know.
-    pub fn report(&self) -> watch::Receiver<Report> {
-        self.report.clone()
-    }
-
-    /// Waits for the first round and takes its rankings; `None`: the node is to stop.
-    pub async fn first_rankings(
-        &mut self,
-        events: &mut mpsc::Receiver<Event>,
-        stop: &CancellationToken,
-    ) -> Option<Rankings> {
-        let mut rankings = HashMap::new();
-        let Some(mut first_round) = self.first_round.take() else {
-            return Some(rankings);
-        };
-        let mut complete = false;
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return None,
-                event = events.recv() => {
-                    if let Some(Event::Ranking { service, ranking }) = event {
-                        rankings.insert(service, ranking);
-                    }
-                }
-                // All first rankings are in the channel before this; `biased` takes them first.
-                _ = &mut first_round, if !complete => complete = true,
-                () = std::future::ready(()), if complete => return Some(rankings),
-            }
-        }
-    }
-}
-
 impl Tasks {
     /// No tasks yet.
-    pub fn new(stop: CancellationToken) -> Self {
+    pub fn new() -> Self {
         Self {
             running: JoinSet::new(),
-            stop,
-        }
-    }
-
-    /// Starts the probes of a DNS-LB.
-    pub fn probe(&mut self, config: &Config, events: mpsc::Sender<Event>) -> Probes {
-        let (report_sender, report) = watch::channel(Report::default());
-        let first_round = match &config.role {
-            Role::DnsB(_) => None,
-            Role::DnsLb(dns_lb) => {
-                let (done, first_round) = oneshot::channel();
-                self.running.spawn(probe::run(
-                    dns_lb.services.clone(),
-                    events,
-                    done,
-                    report_sender,
-                    self.stop.clone(),
-                ));
-                Some(first_round)
-            }
-        };
-        Probes {
-            report,
-            first_round,
+            stop: CancellationToken::new(),
         }
     }
 
@@ -116,11 +49,12 @@ impl Tasks {
         config: &Arc<Config>,
         tables: &Arc<RwLock<Tables>>,
         sockets: Sockets,
+        events: mpsc::Sender<Event>,
     ) -> Arc<UserCounters> {
         let counters = Arc::new(UserCounters::default());
-        let answerer = Arc::new(Answerer::new(Arc::clone(config), Arc::clone(tables)));
+        let answerer = Answerer::new(Arc::clone(config), Arc::clone(tables)).telling(events);
         self.running.spawn(listen::serve(
-            answerer,
+            Arc::new(answerer),
             sockets,
             Arc::clone(&counters),
             self.stop.clone(),
@@ -156,40 +90,36 @@ impl Tasks {
         Ok(())
     }
 
-    /// Starts the publisher.
-    pub fn publish(
+    /// Starts to tell the publisher which watched answers the kernel program gave.
+    ///
+    /// # Errors
+    /// The runtime can't watch the ring buffer.
+    pub fn read_watched(
         &mut self,
-        config: &Arc<Config>,
-        tables: &Arc<RwLock<Tables>>,
-        held: Held,
-        data_path: Box<dyn DataPath>,
-        events: mpsc::Receiver<Event>,
-        counted: impl Fn() -> Counters + Send + Sync + 'static,
-    ) {
-        let publisher = Publisher::new(Arc::clone(config), Arc::clone(tables), held, data_path);
-        self.running
-            .spawn(publisher.run(events, counted, self.stop.clone()));
-    }
-
-    /// Starts to answer commands at the control socket.
-    pub fn control(
-        &mut self,
-        config: &Config,
-        bound: server::Bound,
-        report: watch::Receiver<Report>,
-        counted: impl Fn() -> Counters + Send + Sync + 'static,
-    ) {
-        let answers = Arc::new(Answers::new(&config.role, report, counted));
+        watched: Option<WatchedEvents>,
+        events: mpsc::Sender<Event>,
+    ) -> anyhow::Result<()> {
+        let Some(watched) = watched else {
+            return Ok(());
+        };
+        // SAFETY: the events own the ring buffer's descriptor, always the same, for as long as they live.
+        let mut watched = unsafe { AsyncFd::register_with_interest(watched, Interest::READABLE) }?;
         let stop = self.stop.clone();
         self.running.spawn(async move {
-            let handle = move |request, _peer| {
-                let answers = Arc::clone(&answers);
-                async move { answers.to(request).await }
-            };
-            if let Err(error) = bound.serve(handle, stop).await {
-                tracing::error!(%error, "control socket: no command can ask this daemon");
+            loop {
+                let mut guard = tokio::select! {
+                    () = stop.cancelled() => return,
+                    Ok(guard) = watched.readable_mut() => guard,
+                    else => return,
+                };
+                while let Some(group) = guard.get_inner_mut().next_group() {
+                    // The next query tells it where there is no room now.
+                    let _ = events.try_send(Event::Asked { group });
+                }
+                guard.clear_ready();
             }
         });
+        Ok(())
     }
 
     /// Starts the map protocol: a DNS-B's server, or a DNS-LB's clients.
@@ -246,8 +176,8 @@ impl Tasks {
         }
     }
 
-    /// Waits for all tasks to end, after the token was cancelled.
-    pub async fn join(mut self) {
+    /// Ends all tasks and waits for them.
+    pub async fn end(mut self) {
         self.stop.cancel();
         while let Some(ended) = self.running.join_next().await {
             if let Err(error) = ended {
@@ -257,15 +187,22 @@ impl Tasks {
     }
 }
 
-/// A DNS-B's socket of the map protocol.
+/// A DNS-B's socket of the map protocol: another descriptor of `open`, if that listens there already.
 ///
 /// # Errors
 /// The address can't be bound.
-pub async fn map_listener(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+pub async fn map_listener(
+    config: &Config,
+    open: Option<&TcpListener>,
+) -> anyhow::Result<Option<TcpListener>> {
     let Role::DnsB(dns_b) = &config.role else {
         return Ok(None);
     };
     let address: SocketAddr = dns_b.map_listen;
+    if let Some(open) = open.filter(|open| open.local_addr().is_ok_and(|at| at == address)) {
+        let duplicate = open.as_fd().try_clone_to_owned()?;
+        return Ok(Some(TcpListener::from_std(duplicate.into())?));
+    }
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("map.listen {address}: can't listen there (`ss -ltnp` shows who does)")
     })?;

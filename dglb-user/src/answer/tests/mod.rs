@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::publish::{
     build::{Restored, build},
-    first_ranking,
+    first_servings,
 };
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
@@ -39,7 +39,7 @@ pub(crate) fn example(file: &str) -> Answerer {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
     let config = Config::load(&examples.join(file)).expect("an example that holds");
     let mut built = build(&config, SECRET, &Restored::default()).expect("fits");
-    first_ranking(&mut built, &HashMap::new()).expect("room");
+    first_servings(&mut built, &HashMap::new()).expect("room");
     Answerer::new(Arc::new(config), Arc::new(RwLock::new(built.tables)))
 }
 

@@ -11,8 +11,9 @@ use dglb_common::layout::{
 use super::*;
 use crate::{
     config::{BService, Form, Soa, Zone},
+    event::{Selection, Serving},
     name::OwnerName,
-    publish::first_ranking,
+    publish::first_servings,
 };
 
 const DNS_B: &str = include_str!("../../../../docs/examples/dns-b.toml");
@@ -274,7 +275,8 @@ fn direct_mode_ranks_at_each_vantage_and_equal_sites_share_a_group() {
     let config = with_form(Form::Direct, 3);
     let mut built = built(&config);
     assert!(built.services[0].is_some() && built.services[1].is_none());
-    first_ranking(&mut built, &HashMap::from([(0, vec![2, 1]), (2, vec![])])).expect("room");
+    let serving = Serving::both(Selection::List(vec![2]), 60);
+    first_servings(&mut built, &HashMap::from([(0, serving)])).expect("room");
     let tables = &built.tables;
     let group = group(tables, "www.g.foo.com");
     assert_eq!(group, self::group(tables, "eee.g.foo.com"));

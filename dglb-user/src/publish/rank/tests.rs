@@ -68,12 +68,21 @@ impl World {
 
     /// Makes a selection; gives the changes that it took.
     fn select(&mut self, selection: &Selection) -> Result<usize, NoRoom> {
+        self.serve(&Serving::both(selection.clone(), 30))
+    }
+
+    /// Makes the first of each family in `order` be answered.
+    fn best(&mut self, order: &[usize]) -> Result<usize, NoRoom> {
+        self.serve(&self.service.best(order))
+    }
+
+    fn serve(&mut self, serving: &Serving) -> Result<usize, NoRoom> {
         let changes = select(
             &self.tables,
             &mut self.slots,
             &self.service,
             VANTAGE,
-            selection,
+            serving,
         )?;
         for change in &changes {
             // The order that readers need: nothing is referred to before it is there.
@@ -128,12 +137,12 @@ fn last_octets(answer: &Answer, kind: u32) -> Vec<u8> {
 #[test]
 fn the_best_site_of_each_family_is_named_and_no_other() {
     let mut world = World::new();
-    world.select(&Selection::Best(vec![2, 3, 0])).expect("room");
+    world.best(&[2, 3, 0]).expect("room");
     assert_eq!(
         (world.list(KIND_A), world.list(KIND_AAAA)),
         (vec![4], vec![3])
     );
-    world.select(&Selection::Best(vec![3])).expect("room");
+    world.best(&[3]).expect("room");
     assert_eq!(world.list(KIND_A), [4]);
     let (nodata, _) = world.answer(KIND_AAAA, Client::v4([10, 0, 0, 1]));
     assert_eq!(
@@ -163,7 +172,10 @@ fn a_list_has_all_addresses_and_smaller_variants_down_to_the_best() {
 fn the_same_selection_again_changes_nothing() {
     let mut world = World::new();
     for selection in [
-        Selection::Best(vec![1]),
+        Selection::List(vec![1]),
+        Selection::Sticky(vec![(0, 1), (1, 2)]),
+        Selection::Fallback([192, 0, 2, 9].into()),
+        Selection::Servfail,
         Selection::List(vec![0, 1]),
         Selection::Weighted(vec![(0, 1), (1, 2)]),
     ] {
@@ -202,13 +214,13 @@ fn weights_share_the_clients_and_a_change_moves_few() {
 #[test]
 fn a_full_table_of_rows_or_slots_changes_nothing() {
     let mut world = World::new();
-    world.select(&Selection::Best(vec![0])).expect("room");
+    world.best(&[0]).expect("room");
     world.tables.room.buckets = 0;
     let refused = world.select(&Selection::Weighted(vec![(0, 1), (1, 1)]));
     assert_eq!(refused, Err(NoRoom::Rows(0)));
     assert_eq!(world.list(KIND_A), [1]);
     let mut world = World::new();
-    world.select(&Selection::Best(vec![0])).expect("room");
+    world.best(&[0]).expect("room");
     world.tables.room.answers = 3;
     let refused = world.select(&Selection::List(vec![0, 1]));
     assert_eq!(refused, Err(NoRoom::Slots(3)));
@@ -216,18 +228,112 @@ fn a_full_table_of_rows_or_slots_changes_nothing() {
 }
 
 #[test]
-fn nothing_selected_is_empty() {
-    assert!(Selection::Best(vec![]).is_empty());
-    assert!(Selection::List(vec![]).is_empty());
-    assert!(Selection::Weighted(vec![(0, 0), (1, 0)]).is_empty());
-    assert!(!Selection::Weighted(vec![(0, 0), (1, 1)]).is_empty());
-    assert_eq!(BUCKETS, 64);
+fn nothing_selected_is_no_data() {
+    let mut world = World::new();
+    let nothing = [
+        Selection::List(vec![]),
+        Selection::Weighted(vec![(0, 0), (1, 0)]),
+        Selection::Sticky(vec![]),
+    ];
+    for selection in nothing {
+        world.best(&[0]).expect("room");
+        world.select(&selection).expect("room");
+        let (nodata, _) = world.answer(KIND_A, Client::v4([10, 0, 0, 1]));
+        assert_eq!(nodata.rcode, 7, "{selection:?}");
+    }
+}
+
+#[test]
+fn a_fallback_is_answered_in_its_family_alone_and_servfail_in_both() {
+    let mut world = World::new();
+    world
+        .select(&Selection::Fallback([192, 0, 2, 99].into()))
+        .expect("room");
+    assert_eq!(world.list(KIND_A), [99]);
+    let client = Client::v4([10, 0, 0, 1]);
+    assert_eq!(world.answer(KIND_AAAA, client).0.rcode, 7, "no data");
+    world.select(&Selection::Servfail).expect("room");
+    for kind in [KIND_A, KIND_AAAA] {
+        let (answer, _) = world.answer(kind, client);
+        assert_eq!((answer.rcode, answer.len, answer.authoritative), (2, 0, 0));
+    }
+}
+
+#[test]
+fn each_family_has_its_own_sites_and_ttl() {
+    let mut world = World::new();
+    let served = |site, ttl| Served {
+        selection: Selection::List(vec![site]),
+        ttl,
+    };
+    let serving = Serving {
+        v4: served(1, 7),
+        v6: served(2, 300),
+    };
+    world.serve(&serving).expect("room");
+    assert_eq!(
+        (world.list(KIND_A), world.list(KIND_AAAA)),
+        (vec![2], vec![3])
+    );
+    let ttl = |kind| {
+        let (answer, _) = world.answer(kind, Client::v4([10, 0, 0, 1]));
+        u32::from_be_bytes(answer.octets[6..10].try_into().expect("four octets"))
+    };
+    assert_eq!((ttl(KIND_A), ttl(KIND_AAAA)), (7, 300));
+}
+
+#[test]
+fn what_is_watched_stays_so_and_answers_the_same() {
+    let mut world = World::new();
+    world.best(&[0]).expect("room");
+    let (page, index) = ranking_place(8, VANTAGE, GROUP, KIND_A);
+    let word = world.tables.word(VANTAGE, GROUP, KIND_A).watched(true);
+    world
+        .tables
+        .apply(&Change::SetRanking { page, index, word });
+    assert_eq!(world.list(KIND_A), [1]);
+    world.best(&[1]).expect("room");
+    assert_eq!(world.list(KIND_A), [2]);
+    let word = world.tables.word(VANTAGE, GROUP, KIND_A);
+    assert!(word.is_watched());
+    assert_eq!(world.best(&[1]), Ok(0), "nothing changes");
+    world
+        .select(&Selection::Weighted(vec![(0, 1), (1, 1)]))
+        .expect("room");
+    assert_eq!(
+        world.select(&Selection::Weighted(vec![(0, 1), (1, 1)])),
+        Ok(0)
+    );
+}
+
+#[test]
+fn shares_of_many_networks_are_within_one_percent() {
+    let mut world = World::new();
+    for divided in [Selection::Weighted, Selection::Sticky] {
+        world
+            .select(&divided(vec![(0, 21), (1, 47), (3, 32)]))
+            .expect("room");
+        let word = world.tables.word(VANTAGE, GROUP, KIND_A);
+        let row = world.tables.buckets[word.slot() as usize];
+        for (site, wanted) in [(0, 21.0), (1, 47.0), (3, 32.0)] {
+            let octet = site as u8 + 1;
+            let has = |word: &&u64| {
+                let answer = world
+                    .tables
+                    .answer_at(AnswerRef(**word))
+                    .expect("an answer");
+                last_octets(answer, KIND_A) == [octet]
+            };
+            let share = row.iter().filter(has).count() as f64 * 100.0 / BUCKETS as f64;
+            assert!((share - wanted).abs() < 1.0, "{site}: {share} for {wanted}");
+        }
+    }
 }
 
 #[test]
 fn sites_that_are_not_there_are_passed_over() {
     let mut world = World::new();
-    world.select(&Selection::Best(vec![9, 1])).expect("room");
+    world.best(&[9, 1]).expect("room");
     assert_eq!(world.list(KIND_A), [2]);
     world
         .select(&Selection::Weighted(vec![(9, 5), (1, 1)]))
