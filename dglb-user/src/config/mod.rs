@@ -5,26 +5,33 @@
 //! checked by [`crate::config::machine`], not here. Every key is explained in docs/configuration.md.
 
 mod balanced;
+mod body_regex;
 mod dns_b;
 mod dns_lb;
 mod dns_lb_nodes;
 mod error;
 mod load;
+mod location;
 pub mod machine;
 mod map_address;
+mod metrics;
 mod names;
 mod node;
+mod policy;
 mod probe;
+mod probe_limits;
 mod reader;
 mod report;
 mod service;
 mod site;
 mod soa;
+mod special_ranges;
 mod syntax;
 mod table_sizes;
 #[cfg(test)]
 mod tests;
 mod value;
+mod words;
 mod zone;
 
 use std::{
@@ -36,6 +43,7 @@ use std::{
 use ipnet::IpNet;
 
 pub use self::{
+    body_regex::compile_body_regex,
     error::{ConfigError, ConfigErrors, ErrorKind},
     service::{
         AllDown, BodyMatch, DEFAULT_CAPACITY, Family, Filter, HttpProbe, LbService, LoadSource,
