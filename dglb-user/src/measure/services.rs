@@ -293,9 +293,8 @@ impl View<'_> {
     }
 
     fn overridden(&self, service: &LbService, site: &str) -> Option<OverrideKind> {
-        if self.overrides.iter().next().is_none() {
-            return None;
-        }
+        // Mostly there is no order at all, and no name to be made.
+        self.overrides.iter().next()?;
         let name = service.name.to_string();
         let name = name.strip_suffix('.').unwrap_or(&name);
         self.overrides

@@ -213,12 +213,18 @@ pub fn dns_b_toml(plan: &Plan, name: &str) -> String {
 /// for all others.
 pub fn dns_lb_toml(plan: &Plan, index: usize, resolver: Ipv4Addr) -> String {
     let (name, address) = &plan.dns_lbs[index];
+    // Addresses of the lab are none of the Internet.
+    let sites = plan.sites.iter();
+    let sites: Vec<_> = sites
+        .map(|(_, address)| format!("\"{address}/32\""))
+        .collect();
     let mut toml = format!(
         "role = \"dns-lb\"\n{}\n[map]\ndns_b = [\"{}:{MAP_PORT}\"]\nrenew = \"1s\"\n\n\
-         [resolvers]\naddresses = [\"{resolver}\"]\n\n{}",
+         [resolvers]\naddresses = [\"{resolver}\"]\n\n\
+         [probe]\nmin_interval = \"1s\"\nmin_retry = \"200ms\"\nallow = [{}]\n",
         node_toml(plan, name, &[*address]),
         plan.map,
-        probe_toml(plan)
+        sites.join(", ")
     );
     if index + 1 == plan.dns_lbs.len() {
         for (name, address) in &plan.dns_lbs[..index] {
@@ -236,18 +242,6 @@ pub fn dns_lb_toml(plan: &Plan, index: usize, resolver: Ipv4Addr) -> String {
         }
     }
     toml
-}
-
-/// The sites have addresses of test networks, and are probed often, so that a change is soon seen.
-fn probe_toml(plan: &Plan) -> String {
-    let sites = plan.sites.iter();
-    let sites: Vec<_> = sites
-        .map(|(_, address)| format!("\"{address}/32\""))
-        .collect();
-    format!(
-        "[probe]\nallow = [{}]\nmin_interval = \"100ms\"\nmin_retry = \"100ms\"\n",
-        sites.join(", ")
-    )
 }
 
 fn node_toml(plan: &Plan, name: &str, addresses: &[Ipv4Addr]) -> String {
