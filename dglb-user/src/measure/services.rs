@@ -318,5 +318,11 @@ fn log_change(
     let share = |site: &usize| format!("{} {:.0} %", config.sites[*site].name, now.shares[*site]);
     let answered = now.order.iter().filter(|&&site| now.shares[site] > 0.0);
     let sites: Vec<_> = answered.map(share).collect();
-    tracing::info!(service = %config.name, ?family, sites = sites.join(", "), "what is answered changed");
+    let sites = sites.join(", ");
+    match before {
+        None => tracing::debug!(service = %config.name, ?family, sites, "what is answered first"),
+        Some(_) => {
+            tracing::info!(service = %config.name, ?family, sites, "what is answered changed")
+        }
+    }
 }
