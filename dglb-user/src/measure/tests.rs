@@ -84,7 +84,7 @@ fn dns_lb(services: Vec<LbService>, concurrency: usize) -> DnsLb {
             concurrency,
             ..ProbeLimits::default()
         },
-        services,
+        services: Arc::new(services),
     }
 }
 
