@@ -5,7 +5,7 @@ use std::{fs::File, io::Read, net::SocketAddr, path::Path};
 use toml::de::DeTable;
 
 use super::{
-    Config, ConfigErrors, Node, Role, dns_b, dns_lb,
+    Config, ConfigErrors, Metrics, Node, Role, dns_b, dns_lb,
     error::{ConfigError, ErrorKind},
     metrics, node,
     reader::Table,
@@ -113,21 +113,21 @@ pub(super) fn read_document(document: &DeTable<'_>, report: &Report<'_>) -> Opti
         }
     };
     let (node, role) = (node?, role?);
-    if let Some(listen) = &metrics {
-        refuse_taken(report, listen, &node, &role);
+    if let Some(metrics) = &metrics {
+        refuse_taken(report, metrics, &node, &role);
     }
     Some(Config {
         node,
         limit,
         client_subnet,
-        metrics: metrics.map(|listen| listen.value),
+        metrics: metrics.map(|metrics| metrics.value),
         role,
     })
 }
 
 /// Metrics and what else this node listens on need ports of their own.
-fn refuse_taken(report: &Report<'_>, listen: &Found<SocketAddr>, node: &Node, role: &Role) {
-    let address = listen.value;
+fn refuse_taken(report: &Report<'_>, metrics: &Found<Metrics>, node: &Node, role: &Role) {
+    let address = metrics.value.listen;
     let meets = |other: SocketAddr| {
         let is_any = address.ip().is_unspecified() || address.ip() == other.ip();
         is_any && address.port() == other.port()
@@ -139,7 +139,7 @@ fn refuse_taken(report: &Report<'_>, listen: &Found<SocketAddr>, node: &Node, ro
     };
     if let Some(taken) = dns.chain(map).find(|other| meets(*other)) {
         report.add(
-            &listen.at,
+            &metrics.at,
             ErrorKind::Conflict,
             format!("{taken} is taken: this node listens there for something else"),
             "take another port, like 9153",

@@ -133,7 +133,7 @@ fn check_addresses(config: &Config, facts: &Facts, errors: &mut Vec<MachineError
     };
     let metrics = config
         .metrics
-        .map(|address| ("metrics.listen".to_owned(), address.ip()))
+        .map(|metrics| ("metrics.listen".to_owned(), metrics.listen.ip()))
         .filter(|(_, address)| !address.is_unspecified());
     for (key, address) in own.chain(listen).chain(metrics) {
         if !facts.has_address(address) {
@@ -192,8 +192,9 @@ fn sockets(config: &Config) -> Vec<(String, SocketAddr, Transport)> {
     if let Role::DnsB(dns_b) = &config.role {
         sockets.push(("map.listen".to_owned(), dns_b.map_listen, Transport::Tcp));
     }
-    if let Some(address) = config.metrics {
-        sockets.push(("metrics.listen".to_owned(), address, Transport::Tcp));
+    if let Some(metrics) = config.metrics {
+        let key = "metrics.listen".to_owned();
+        sockets.push((key, metrics.listen, Transport::Tcp));
     }
     sockets
 }

@@ -2,14 +2,22 @@
 
 use std::net::SocketAddr;
 
-use super::{error::ErrorKind, reader::Table, report::Found, value::Value};
+use super::{Metrics, error::ErrorKind, reader::Table, report::Found, value::Value};
 
-/// The address, if there is one.
-pub(super) fn read(root: &mut Table<'_>) -> Option<Found<SocketAddr>> {
+/// The table, at the place of its address; it may be absent.
+pub(super) fn read(root: &mut Table<'_>) -> Option<Found<Metrics>> {
     let mut table = root.table("metrics")?;
     let listen = table.required("listen", "\"127.0.0.1:9153\"", listen);
+    let sites = table.or("sites", true, |value| value.boolean());
     table.finish(&[]);
-    listen
+    let listen = listen?;
+    Some(Found {
+        at: listen.at,
+        value: Metrics {
+            listen: listen.value,
+            sites,
+        },
+    })
 }
 
 fn listen(value: Value<'_>) -> Option<Found<SocketAddr>> {

@@ -64,10 +64,19 @@ pub struct Config {
     /// From where Client Subnet is believed (RFC 7871 §7.2): at most
     /// [`dglb_common::layout::MAX_SUBNET_SENDERS`] prefixes of each family, IPv6 no longer than /64.
     pub client_subnet: Vec<IpNet>,
-    /// Where metrics are told over HTTP; `None`: nowhere.
-    pub metrics: Option<SocketAddr>,
+    /// How metrics are told over HTTP; `None`: not.
+    pub metrics: Option<Metrics>,
     /// What this role needs.
     pub role: Role,
+}
+
+/// Metrics over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where.
+    pub listen: SocketAddr,
+    /// Whether each site is told, or only how many there are in each state.
+    pub sites: bool,
 }
 
 /// Who and where the node is.

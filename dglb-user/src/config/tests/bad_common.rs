@@ -56,6 +56,7 @@ fn role_node_and_limit() {
         "\"127.0.0.1:9153\"" => "\"[ff02::1]:9153\"", "listen", "metrics.listen", OutOfRange, "multicast";
         "\"127.0.0.1:9153\"" => "\"192.0.2.53:53\"", "listen", "metrics.listen", Conflict, "192.0.2.53:53 is taken";
         "\"127.0.0.1:9153\"" => "\"0.0.0.0:5353\"", "listen", "metrics.listen", Conflict, "10.53.0.1:5353 is taken";
+        "# sites = true" => "sites = \"no\"", "sites", "metrics.sites", WrongType, "without quotes";
         "[metrics] " => "[metric]", "[metric]", "metric", UnknownKey, "did you mean \"metrics\"?";
         "# max_stale = \"1h\"" => "max_stale = \"1 fortnight\"", "fortnight", "node.max_stale", BadForm, "\"1h\"";
         "# max_stale = \"1h\"" => "max_stale = 3600", "3600", "node.max_stale", WrongType, "\"3600s\"";
