@@ -3,6 +3,7 @@
 use std::{
     iter,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -78,7 +79,7 @@ pub(super) fn read(
         stands_in_for: stands_in_for.into_iter().map(|found| found.value).collect(),
         prefixes: Vec::new(),
         probe_limits: limits.limits,
-        services: services.into_iter().map(|(_, service)| service).collect(),
+        services: Arc::new(services.into_iter().map(|(_, service)| service).collect()),
     })
 }
 

@@ -38,6 +38,7 @@ mod zone;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -292,8 +293,8 @@ pub struct DnsLb {
     pub prefixes: Vec<(IpNet, usize)>,
     /// What the node allows of probes.
     pub probe_limits: ProbeLimits,
-    /// What it answers for.
-    pub services: Vec<LbService>,
+    /// What it answers for; shared, because there may be many, and what measures has them too.
+    pub services: Arc<Vec<LbService>>,
 }
 
 /// Where a DNS-LB learns its resolvers' addresses.

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::pending,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -159,7 +160,7 @@ async fn until(time: Option<Instant>) {
 
 /// The state of the engine.
 pub(super) struct Engine {
-    pub services_config: Vec<LbService>,
+    pub services_config: Arc<Vec<LbService>>,
     pub plan: Plan,
     pub knowledge: Vec<Knowledge>,
     pub services: Services,

@@ -26,7 +26,7 @@ fn load(text: &str) {
 /// What is reckoned from an accepted file must be within bounds too.
 fn use_it(config: &Config) {
     if let Role::DnsLb(dns_lb) = &config.role {
-        for service in &dns_lb.services {
+        for service in dns_lb.services.iter() {
             assert!(service.effective_interval() >= service.probe.interval);
         }
     }

@@ -31,7 +31,7 @@ fn dns_lb(probe: &str, policy: &str) -> DnsLb {
 }
 
 fn service(probe: &str, policy: &str) -> LbService {
-    dns_lb(probe, policy).services.remove(0)
+    dns_lb(probe, policy).services[0].clone()
 }
 
 fn probe(text: &str) -> Probe {
