@@ -92,8 +92,7 @@ fn judge<'f>(
             let allowed = (time.as_secs_f64() * 1e3).max(fastest.mean * percent / 100.0);
             let stay = match before {
                 Before::In => {
-                    let spread = standing.spread_ms.hypot(fastest.spread);
-                    score::time_noise(spread).max(allowed * STAY)
+                    score::time_noise(standing.spread_ms.hypot(fastest.spread)).max(allowed * STAY)
                 }
                 Before::Nothing | Before::Out => 0.0,
             };

@@ -13,10 +13,10 @@ use crate::config::Overflow;
 const GIVE: Duration = Duration::from_secs(10);
 /// At least so long until a step back.
 const TAKE_BACK: Duration = Duration::from_secs(30);
-/// So often, at most, that time is doubled: to 64 minutes.
-const MOST_PATIENCE: u32 = 7;
-/// A step back that lasted so many times as long as it was waited for was right.
-const LASTED: u32 = 10;
+/// So often, at most, that time is doubled: to 16 minutes.
+const MOST_PATIENCE: u32 = 5;
+/// After so long without a step back that was wrong the time is halved.
+const FORGET: Duration = Duration::from_secs(3600);
 
 /// What one site gives away, in steps.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,8 +26,9 @@ pub(super) struct Given {
     moved: Option<Duration>,
     /// Whether that was a step back.
     was_back: bool,
-    /// How often a step back was wrong lately.
+    /// How often a step back was wrong lately, and when that was last counted, up or down.
     patience: u32,
+    counted: Duration,
 }
 
 impl Given {
@@ -64,23 +65,19 @@ impl Given {
     }
 
     fn make(&mut self, step: Step, now: Duration) {
-        let since = self.moved.map(|moved| now.saturating_sub(moved));
         match step {
             Step::Give => {
                 self.steps += 1;
                 if self.was_back {
-                    let lasted = since.is_some_and(|since| since >= self.pause() * LASTED);
-                    self.patience = match lasted {
-                        true => 0,
-                        false => (self.patience + 1).min(MOST_PATIENCE),
-                    };
+                    self.patience = (self.patience + 1).min(MOST_PATIENCE);
+                    self.counted = now;
                 }
             }
             Step::TakeBack => {
                 self.steps -= 1;
-                if self.was_back {
-                    // The one before lasted.
+                if now.saturating_sub(self.counted) >= FORGET {
                     self.patience = self.patience.saturating_sub(1);
+                    self.counted = now;
                 }
             }
         }

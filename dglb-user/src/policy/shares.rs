@@ -26,8 +26,8 @@ pub(super) fn ramp(
     // The first step at once: with no clients at all it would not be known how the site bears them.
     let steps = steps.max(1);
     let part = f64::from(steps) / f64::from(RAMP_STEPS);
-    // A nanosecond more: what the division cuts off must not make it too early.
-    let next = ramp * (steps + 1) / RAMP_STEPS + Duration::from_nanos(1);
+    let next = (ramp.as_nanos() * u128::from(steps + 1)).div_ceil(u128::from(RAMP_STEPS));
+    let next = Duration::from_nanos_u128(next);
     (part, Some(since + next))
 }
 
@@ -51,7 +51,8 @@ pub(super) fn cascade(order: &[usize], answered: usize, keeps: &[f64], shares: &
 }
 
 /// Divides among `pool` by weight, equally if all weights are zero; what one does not keep goes to the
-/// others, by weight and keep.
+/// others, by weight and keep. Where nobody keeps all, the one that keeps most counts as if it did: that all
+/// are loaded alike is no reason to move clients between them.
 pub(super) fn divide(
     pool: &[usize],
     weight: impl Fn(usize) -> f64,
@@ -63,22 +64,23 @@ pub(super) fn divide(
         true => weight(site) / total,
         false => 1.0 / pool.len() as f64,
     };
-    let takes = |site: usize| share(site) * keeps[site];
-    let all_take: f64 = pool.iter().map(|&site| takes(site)).sum();
+    let weighty = pool.iter().filter(|&&site| share(site) > 0.0);
+    let most = weighty.map(|&site| keeps[site]).fold(0.0, f64::max);
+    let keep = |site: usize| match most > 0.0 {
+        true => keeps[site] / most,
+        false => 1.0,
+    };
+    let all_take: f64 = pool.iter().map(|&site| share(site) * keep(site)).sum();
     for &giver in pool {
-        let left = share(giver) * (1.0 - keeps[giver]);
+        let left = share(giver) * (1.0 - keep(giver));
         shares[giver] += share(giver) - left;
         if left <= 0.0 {
             continue;
         }
-        let others_take = all_take - takes(giver);
-        // What is below is a rounding error, and nobody.
-        if others_take < 1e-9 {
-            shares[giver] += left;
-            continue;
-        }
+        // The one that keeps most is among the others, so this is not zero.
+        let others_take = all_take - share(giver) * keep(giver);
         for &site in pool.iter().filter(|&&site| site != giver) {
-            shares[site] += left * takes(site) / others_take;
+            shares[site] += left * share(site) * keep(site) / others_take;
         }
     }
 }
