@@ -121,7 +121,7 @@ counters! {
     /// the frame.
     noted_limited NotedLimited Noted "limited-dry-run",
     /// A watched service was asked for, and the ring buffer had no room to tell it.
-    noted_unheard NotedUnheard Noted "event-lost",
+    noted_event_lost NotedEventLost Noted "event-lost",
 }
 
 /// How many counters there are.

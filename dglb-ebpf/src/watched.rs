@@ -33,6 +33,6 @@ pub fn tell(group: u32) {
     unsafe { told.write(now) };
     let event = WatchedEvent { group, reserved: 0 };
     if EVENTS.output(event, 0).is_err() {
-        verdict::count(Counter::NotedUnheard as u32);
+        verdict::count(Counter::NotedEventLost as u32);
     }
 }

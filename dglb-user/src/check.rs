@@ -1,5 +1,7 @@
 //! `dglb check`: says what is wrong with a configuration file, or what the node would do with it.
 
+mod words;
+
 use std::{io::Write, path::Path};
 
 use serde::Serialize;
@@ -7,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     config::{
-        Config, ConfigErrors, Datapath, DnsB, DnsLb, Form, ResolverSource, Role,
+        Config, ConfigErrors, Datapath, DnsB, DnsLb, Form, LbService, ProbeLimits, ResolverSource,
+        Role,
         machine::{Findings, MachineError, MachineWarning, PortCheck, check_machine},
     },
     interfaces::index_of,
@@ -161,16 +164,26 @@ fn report(
 
 fn summary_json(config: &Config) -> Value {
     let node = &config.node;
-    let (role, services, nodes) = match &config.role {
+    let (role, services, nodes, probes) = match &config.role {
         Role::DnsB(dns_b) => {
             let services = dns_b.services.iter();
-            let services = services.map(|service| (&service.name, service.form));
-            ("dns-b", services.collect::<Vec<_>>(), &dns_b.dns_lbs)
+            let services = services.map(|service| {
+                json!({ "name": service.name.to_string(), "form": form_text(service.form) })
+            });
+            let services: Vec<_> = services.collect();
+            ("dns-b", services, &dns_b.dns_lbs, Value::Null)
         }
         Role::DnsLb(dns_lb) => {
+            let limits = &dns_lb.probe_limits;
             let services = dns_lb.services.iter();
-            let services = services.map(|service| (&service.name, service.form));
-            ("dns-lb", services.collect(), &dns_lb.stands_in_for)
+            let services = services.map(|service| service_json(service, limits));
+            let services = services.collect();
+            (
+                "dns-lb",
+                services,
+                &dns_lb.stands_in_for,
+                limits_json(limits),
+            )
         }
     };
     json!({
@@ -180,12 +193,43 @@ fn summary_json(config: &Config) -> Value {
         "datapath": datapath_text(node.datapath),
         "interfaces": node.interfaces,
         "addresses": node.addresses,
-        "services": services.iter().map(|(name, form)| {
-            json!({ "name": name.to_string(), "form": form_text(*form) })
-        }).collect::<Vec<_>>(),
+        "services": services,
         "dns_lbs": nodes.iter().map(|node| {
             json!({ "name": node.name, "address": node.address, "label": node.label.to_string() })
         }).collect::<Vec<_>>(),
+        "probes": probes,
+    })
+}
+
+/// A service of a DNS-LB: how its sites are probed, and in words who is answered.
+fn service_json(service: &LbService, limits: &ProbeLimits) -> Value {
+    json!({
+        "name": service.name.to_string(),
+        "form": form_text(service.form),
+        "sites": service.sites.iter().map(|site| json!({
+            "name": site.name,
+            "ipv4": site.ipv4,
+            "ipv6": site.ipv6,
+        })).collect::<Vec<_>>(),
+        "probe": words::probe(&service.probe.kind, limits),
+        "interval_s": service.probe.interval.as_secs_f64(),
+        "effective_interval_s": service.effective_interval().as_secs_f64(),
+        "policy": words::policy(&service.policy),
+    })
+}
+
+fn limits_json(limits: &ProbeLimits) -> Value {
+    let profiles = limits.profiles.iter().map(|profile| &profile.name);
+    json!({
+        "user": limits.user,
+        "allow": limits.allow.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "min_interval_s": limits.min_interval.as_secs_f64(),
+        "min_retry_s": limits.min_retry.as_secs_f64(),
+        "max_body": limits.max_body,
+        "max_pages": limits.max_pages,
+        "concurrency": limits.concurrency,
+        "ca_file": limits.ca_file,
+        "profiles": profiles.collect::<Vec<_>>(),
     })
 }
 
@@ -298,6 +342,8 @@ fn write_dns_lb(dns_lb: &DnsLb, out: &mut dyn Write) -> anyhow::Result<()> {
             format!("{} {}, label {}", node.name, node.address, node.label)
         })?;
     }
+    let limits = &dns_lb.probe_limits;
+    writeln!(out, "  probes: {}", words::limits(limits))?;
     write_lines(out, "balanced names", dns_lb.services.iter(), |service| {
         let sites: Vec<_> = service
             .sites
@@ -305,13 +351,14 @@ fn write_dns_lb(dns_lb: &DnsLb, out: &mut dyn Write) -> anyhow::Result<()> {
             .map(|site| site.name.as_str())
             .collect();
         format!(
-            "{} by form {}, answer TTL {} s, sites {}, probed by {} every {}",
+            "{} by form {}, answer TTL {} s, sites {}, probed by {} {}\n      answered: {}",
             service.name,
             form_text(service.form),
             service.answer_ttl,
             sites.join(", "),
-            service.probe.kind,
-            humantime::format_duration(service.effective_interval()),
+            words::probe(&service.probe.kind, limits),
+            words::pace(service),
+            words::policy(&service.policy),
         )
     })
 }
@@ -399,10 +446,27 @@ mod tests {
         for piece in [
             "announces 198.51.100.7, label lb",
             "to 10.53.0.1:5353, renews every 3s",
-            "sites frankfurt, tokyo, probed at http://www.g.foo.com:80/health every 10s",
+            "sites frankfurt, tokyo, rented, probed by http://www.g.foo.com:80/health every 10s\n      answered: the least \
+             of latency + 2 × cost",
+            "probes: as nobody, at most 1024 at once, every 5s or slower, retries every 1s or slower, 8 pages of \
+             1048576 octets; beside public addresses 192.0.2.0/24, 203.0.113.0/24, 2001:db8::/32; \
+             profiles database",
         ] {
             assert!(text.contains(piece), "{piece} is not in {text}");
         }
+        let (_, text) = checked(&example("dns-lb.toml"), true, true);
+        let summary = &serde_json::from_str::<Value>(&text).expect("JSON")["summary"];
+        assert_eq!(summary["probes"]["min_interval_s"], 5.0);
+        let service = &summary["services"][0];
+        assert_eq!(
+            (
+                &service["name"],
+                &service["form"],
+                &service["effective_interval_s"]
+            ),
+            (&json!("www.g.foo.com."), &json!("referral"), &json!(10.0))
+        );
+        assert_eq!(service["sites"][0]["ipv6"], "2001:db8:1::80");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod label;
 pub mod listen;
 pub mod map_protocol;
 pub mod measure;
+pub mod metrics;
 pub mod name;
 pub mod overrides;
 pub mod policy;

@@ -38,7 +38,10 @@ pub mod optional {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match time {
-            Some(time) => super::serialize(time, serializer),
+            // A form that does not describe itself needs to be told that there is one.
+            Some(time) => {
+                serializer.serialize_some(&humantime::format_rfc3339_nanos(*time).to_string())
+            }
             None => serializer.serialize_none(),
         }
     }
@@ -102,6 +105,9 @@ mod tests {
                 "{json}"
             );
             assert_eq!(serde_json::from_str::<Times>(&json).expect(&json), times);
+            let stored = postcard::to_stdvec(&times).expect("octets");
+            let read = postcard::from_bytes::<Times>(&stored).expect("as it was stored");
+            assert_eq!(read, times);
         }
         let error = serde_json::from_str::<Times>(r#"{"at":"noon","until":null}"#);
         let error = error.expect_err("no time").to_string();

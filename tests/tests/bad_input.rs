@@ -103,6 +103,20 @@ const WRONG: [Wrong; 12] = [
     ),
 ];
 
+/// A library that only the tests have may teach the parser more than the program knows.
+#[test]
+fn the_program_itself_takes_the_examples() -> Result<()> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples");
+    for example in ["dns-b.toml", "dns-lb.toml"] {
+        let mut command = Command::new(dglb_binary()?);
+        command.args(["check", "--offline", "--config"]);
+        let output = command.arg(examples.join(example)).output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "{example}: {said}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_wrong_file_is_refused_with_what_where_and_what_to_do() -> Result<()> {
     if !is_root() {

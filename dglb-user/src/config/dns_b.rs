@@ -25,10 +25,16 @@ use crate::{
 };
 
 /// Keys of a DNS-LB, and what to do with them here.
-pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
-    "resolvers",
-    "remove it: a DNS-B learns the resolvers from the DNS-LBs; only role \"dns-lb\" has them",
-)];
+pub(super) const ELSEWHERE: [(&str, &str); 2] = [
+    (
+        "resolvers",
+        "remove it: a DNS-B learns the resolvers from the DNS-LBs; only role \"dns-lb\" has them",
+    ),
+    (
+        "probe",
+        "remove it: a DNS-B probes no site; only role \"dns-lb\" does",
+    ),
+];
 
 /// TTL of addresses where no key says it: the forms that answer with them have no daemon yet.
 const ANSWER_TTL: u32 = 60;
@@ -133,6 +139,10 @@ fn read_service(mut table: Table<'_>) -> Option<ReadService> {
     let at_dns_lb = "remove it: the DNS-LBs answer with it, it stands in their files";
     table.finish(&[
         ("answer_ttl", at_dns_lb),
+        ("min_ttl", at_dns_lb),
+        ("vantages", at_dns_lb),
+        ("budget", at_dns_lb),
+        ("policy", at_dns_lb),
         ("probe", at_dns_lb),
         ("site", at_dns_lb),
         ("soa", "remove it: a DNS-B takes the SOA of the [[zone]]"),

@@ -1,24 +1,34 @@
 //! Reads what only a DNS-LB has: `[map]` with the DNS-Bs, `[resolvers]`, `[[dns_lb]]`, `[[service]]`.
 
 use std::{
+    iter,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
-    DnsLb, LbService, Node, ProbeLimits, ResolverSource, balanced,
+    DnsLb, LbService, Node, ResolverSource, Site, balanced,
     dns_lb_nodes::{self, Backups},
     error::ErrorKind,
-    probe,
+    policy, probe,
+    probe_limits::{self, ReadLimits},
     reader::Table,
     report::{Found, Report},
-    service::DEFAULT_MIN_TTL,
+    service::{DEFAULT_BUDGET, DEFAULT_MIN_TTL},
     site, soa,
 };
 use crate::{label::Label, name::OwnerName};
 
 /// Resolvers that one DNS-LB may announce.
 const MAX_RESOLVERS: usize = 4096;
+
+/// The most places from which a site is measured: more than there are DNS-LBs.
+const MAX_VANTAGES: u32 = 100_000;
+/// Bounds of a site's budget, probes a second. With the least one and the most vantages each has a turn in
+/// four months.
+const MIN_BUDGET: f64 = 0.01;
+const MAX_BUDGET: f64 = 10_000.0;
 
 /// Keys of a DNS-B, and what to do with them here.
 pub(super) const ELSEWHERE: [(&str, &str); 3] = [
@@ -46,7 +56,8 @@ pub(super) fn read(
     let map = read_map(root, report);
     let resolvers = read_resolvers(root, report);
     let stands_in_for = dns_lb_nodes::read(root, report, Backups::Elsewhere);
-    let services = read_services(root, report);
+    let limits = probe_limits::read(root, report);
+    let services = read_services(root, report, node, &limits);
     let names: Vec<_> = services.iter().map(|(name, _)| name).collect();
     balanced::check(report, &names);
     let node = node?;
@@ -67,8 +78,8 @@ pub(super) fn read(
         resolvers: resolvers?,
         stands_in_for: stands_in_for.into_iter().map(|found| found.value).collect(),
         prefixes: Vec::new(),
-        probe_limits: ProbeLimits::default(),
-        services: services.into_iter().map(|(_, service)| service).collect(),
+        probe_limits: limits.limits,
+        services: Arc::new(services.into_iter().map(|(_, service)| service).collect()),
     })
 }
 
@@ -161,7 +172,12 @@ fn read_resolvers(root: &mut Table<'_>, report: &Report<'_>) -> Option<ResolverS
     })
 }
 
-fn read_services(root: &mut Table<'_>, report: &Report<'_>) -> Vec<(Found<OwnerName>, LbService)> {
+fn read_services(
+    root: &mut Table<'_>,
+    report: &Report<'_>,
+    node: Option<&Node>,
+    limits: &ReadLimits,
+) -> Vec<(Found<OwnerName>, LbService)> {
     let tables = root.tables("service");
     if !root.has("service") {
         let remedy =
@@ -170,28 +186,78 @@ fn read_services(root: &mut Table<'_>, report: &Report<'_>) -> Vec<(Found<OwnerN
     }
     tables
         .into_iter()
-        .filter_map(|table| read_service(table, report))
+        .filter_map(|table| read_service(table, report, node, limits))
         .collect()
 }
 
 fn read_service(
     mut table: Table<'_>,
     report: &Report<'_>,
+    node: Option<&Node>,
+    limits: &ReadLimits,
 ) -> Option<(Found<OwnerName>, LbService)> {
     let name = balanced::name(&mut table);
     let form = balanced::form(&mut table);
-    let answer_ttl = table.or("answer_ttl", 60, soa::ttl);
+    let (answer_ttl, min_ttl) = read_ttls(&mut table, report);
     let referral_ttl = table.or("referral_ttl", 3600, soa::lasting_ttl);
     let soa = soa::read(&mut table);
-    let probe = probe::read(&mut table, report, name.as_ref().map(|name| &name.value));
-    let sites = site::read_all(&mut table, report);
+    let vantages = table.or("vantages", 1, |value| value.number(1..=MAX_VANTAGES, ""));
+    let budget = table.or("budget", DEFAULT_BUDGET, |value| {
+        value.decimal(MIN_BUDGET..=MAX_BUDGET, " probes a second")
+    });
+    let of_probe = probe::Context {
+        service: name.as_ref(),
+        limits,
+        fair_pause_s: f64::from(vantages) / budget,
+    };
+    let before = report.count();
+    let probe = probe::read(&mut table, report, &of_probe);
+    let probe_is_complete = report.count() == before;
+    let before = report.count();
+    let sites = site::read_all(&mut table, report, limits);
+    let of_policy = policy::Context {
+        sites: &sites,
+        sites_are_complete: report.count() == before,
+        probe: probe.as_ref().filter(|_| probe_is_complete),
+        node,
+    };
+    let (policy, tiers) = policy::read(&mut table, report, &of_policy);
     table.finish(&[]);
+    let tiers = tiers.into_iter().chain(iter::repeat(0));
+    let sites = sites
+        .into_iter()
+        .zip(tiers)
+        .map(|(read, tier)| Site { tier, ..read.site });
     let name = name?;
     let service = LbService {
+        name: name.value.clone(),
+        form: form?.value,
         answer_ttl,
-        min_ttl: answer_ttl.min(DEFAULT_MIN_TTL),
+        min_ttl,
         referral_ttl,
-        ..LbService::new(name.value.clone(), form?.value, soa?, sites, probe?)
+        soa: soa?,
+        sites: sites.collect(),
+        probe: probe?,
+        policy,
+        vantages,
+        budget,
     };
     Some((name, service))
+}
+
+/// `answer_ttl`, and `min_ttl`, which is at most that.
+fn read_ttls(table: &mut Table<'_>, report: &Report<'_>) -> (u32, u32) {
+    let answer_ttl = table.or("answer_ttl", 60, soa::ttl);
+    let min_ttl = table.or("min_ttl", answer_ttl.min(DEFAULT_MIN_TTL), soa::ttl);
+    if min_ttl > answer_ttl {
+        report.add(
+            &table.at_key("min_ttl"),
+            ErrorKind::Conflict,
+            format!(
+                "the least TTL of {min_ttl} s is more than answer_ttl, which is shortened to it, {answer_ttl} s"
+            ),
+            "make min_ttl at most answer_ttl",
+        );
+    }
+    (answer_ttl, min_ttl)
 }

@@ -1,15 +1,15 @@
 //! From a file to a [`Config`]: reads, parses, and calls the checks of each section.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fs::File, io::Read, net::SocketAddr, path::Path};
 
 use toml::de::DeTable;
 
 use super::{
-    Config, ConfigErrors, Role, dns_b, dns_lb,
+    Config, ConfigErrors, Metrics, Node, Role, dns_b, dns_lb,
     error::{ConfigError, ErrorKind},
-    node,
+    metrics, node,
     reader::Table,
-    report::Report,
+    report::{Found, Report},
     syntax,
 };
 
@@ -94,6 +94,7 @@ pub(super) fn read_document(document: &DeTable<'_>, report: &Report<'_>) -> Opti
     let node = node::read(&mut root, report).map(|found| found.value);
     let limit = node::read_limit(&mut root, report);
     let client_subnet = node::read_client_subnet(&mut root, report);
+    let metrics = metrics::read(&mut root);
     let role = match role {
         None => {
             // Which keys belong into the file depends on the role.
@@ -111,13 +112,39 @@ pub(super) fn read_document(document: &DeTable<'_>, report: &Report<'_>) -> Opti
             role
         }
     };
+    let (node, role) = (node?, role?);
+    if let Some(metrics) = &metrics {
+        refuse_taken(report, metrics, &node, &role);
+    }
     Some(Config {
-        node: node?,
+        node,
         limit,
         client_subnet,
-        metrics: None,
-        role: role?,
+        metrics: metrics.map(|metrics| metrics.value),
+        role,
     })
+}
+
+/// Metrics and what else this node listens on need ports of their own.
+fn refuse_taken(report: &Report<'_>, metrics: &Found<Metrics>, node: &Node, role: &Role) {
+    let address = metrics.value.listen;
+    let meets = |other: SocketAddr| {
+        let is_any = address.ip().is_unspecified() || address.ip() == other.ip();
+        is_any && address.port() == other.port()
+    };
+    let dns = node.addresses.iter().map(|ip| SocketAddr::new(*ip, 53));
+    let map = match role {
+        Role::DnsB(dns_b) => Some(dns_b.map_listen),
+        Role::DnsLb(_) => None,
+    };
+    if let Some(taken) = dns.chain(map).find(|other| meets(*other)) {
+        report.add(
+            &metrics.at,
+            ErrorKind::Conflict,
+            format!("{taken} is taken: this node listens there for something else"),
+            "take another port, like 9153",
+        );
+    }
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -8,6 +8,7 @@ mod error;
 mod facts;
 mod interfaces;
 pub(crate) mod needs;
+mod probes;
 mod warning;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -50,7 +51,7 @@ pub struct Findings {
 /// Everything on this machine that `config` does not fit to. Binds nothing for longer than the call,
 /// and changes nothing.
 pub fn check_machine(config: &Config, ports: PortCheck) -> Findings {
-    let facts = match Facts::gather(&config.node) {
+    let facts = match Facts::gather(config) {
         Ok(facts) => facts,
         Err(error) => {
             return Findings {
@@ -64,18 +65,21 @@ pub fn check_machine(config: &Config, ports: PortCheck) -> Findings {
         let sockets = sockets(config).into_iter();
         // An address that is not here was reported already, and so was a lack of rights.
         let may_bind = |port| facts.may_bind || port >= FIRST_UNPRIVILEGED_PORT;
-        let to_try = sockets
-            .filter(|(_, address, _)| facts.has_address(address.ip()) && may_bind(address.port()));
+        let to_try = sockets.filter(|(_, address, _)| {
+            let is_here = address.ip().is_unspecified() || facts.has_address(address.ip());
+            is_here && may_bind(address.port())
+        });
         errors.extend(to_try.filter_map(|(key, address, transport)| {
             facts::try_port(address, transport)
                 .err()
                 .map(|source| MachineError::of_bind(key, address, transport, &source))
         }));
     }
-    let warnings = match config.node.datapath {
+    let mut warnings = match config.node.datapath {
         Datapath::Xdp => interfaces::judge(config, &facts),
         Datapath::Userspace => Vec::new(),
     };
+    warnings.extend(probes::warn(config, &facts));
     Findings {
         errors,
         warnings,
@@ -87,6 +91,7 @@ pub fn check_machine(config: &Config, ports: PortCheck) -> Findings {
 fn judge(config: &Config, facts: &Facts) -> Vec<MachineError> {
     let mut errors = Vec::new();
     check_addresses(config, facts, &mut errors);
+    probes::judge(config, facts, &mut errors);
     let mut missing_rights = Vec::new();
     if config.node.datapath == Datapath::Xdp {
         check_interfaces(config, facts, &mut errors);
@@ -126,7 +131,11 @@ fn check_addresses(config: &Config, facts: &Facts, errors: &mut Vec<MachineError
         Role::DnsB(dns_b) => Some(("map.listen".to_owned(), dns_b.map_listen.ip())),
         Role::DnsLb(_) => None,
     };
-    for (key, address) in own.chain(listen) {
+    let metrics = config
+        .metrics
+        .map(|metrics| ("metrics.listen".to_owned(), metrics.listen.ip()))
+        .filter(|(_, address)| !address.is_unspecified());
+    for (key, address) in own.chain(listen).chain(metrics) {
         if !facts.has_address(address) {
             errors.push(MachineError::NoAddress {
                 key,
@@ -182,6 +191,10 @@ fn sockets(config: &Config) -> Vec<(String, SocketAddr, Transport)> {
     }
     if let Role::DnsB(dns_b) = &config.role {
         sockets.push(("map.listen".to_owned(), dns_b.map_listen, Transport::Tcp));
+    }
+    if let Some(metrics) = config.metrics {
+        let key = "metrics.listen".to_owned();
+        sockets.push((key, metrics.listen, Transport::Tcp));
     }
     sockets
 }

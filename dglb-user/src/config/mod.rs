@@ -5,37 +5,46 @@
 //! checked by [`crate::config::machine`], not here. Every key is explained in docs/configuration.md.
 
 mod balanced;
+mod body_regex;
 mod dns_b;
 mod dns_lb;
 mod dns_lb_nodes;
 mod error;
 mod load;
+mod location;
 pub mod machine;
 mod map_address;
+mod metrics;
 mod names;
 mod node;
+mod policy;
 mod probe;
+mod probe_limits;
 mod reader;
 mod report;
 mod service;
 mod site;
 mod soa;
+mod special_ranges;
 mod syntax;
 mod table_sizes;
 #[cfg(test)]
 mod tests;
 mod value;
+mod words;
 mod zone;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use ipnet::IpNet;
 
 pub use self::{
+    body_regex::compile_body_regex,
     error::{ConfigError, ConfigErrors, ErrorKind},
     service::{
         AllDown, BodyMatch, DEFAULT_CAPACITY, Family, Filter, HttpProbe, LbService, LoadSource,
@@ -55,10 +64,19 @@ pub struct Config {
     /// From where Client Subnet is believed (RFC 7871 §7.2): at most
     /// [`dglb_common::layout::MAX_SUBNET_SENDERS`] prefixes of each family, IPv6 no longer than /64.
     pub client_subnet: Vec<IpNet>,
-    /// Where metrics are told over HTTP; `None`: nowhere.
-    pub metrics: Option<SocketAddr>,
+    /// How metrics are told over HTTP; `None`: not.
+    pub metrics: Option<Metrics>,
     /// What this role needs.
     pub role: Role,
+}
+
+/// Metrics over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// Where.
+    pub listen: SocketAddr,
+    /// Whether each site is told, or only how many there are in each state.
+    pub sites: bool,
 }
 
 /// Who and where the node is.
@@ -273,8 +291,8 @@ pub struct DnsLb {
     pub prefixes: Vec<(IpNet, usize)>,
     /// What the node allows of probes.
     pub probe_limits: ProbeLimits,
-    /// What it answers for.
-    pub services: Vec<LbService>,
+    /// What it answers for; shared, because there may be many, and what measures has them too.
+    pub services: Arc<Vec<LbService>>,
 }
 
 /// Where a DNS-LB learns its resolvers' addresses.

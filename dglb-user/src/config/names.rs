@@ -98,6 +98,60 @@ fn is_host_label(label: &str) -> bool {
             .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
 }
 
+/// Whose name is meant.
+#[derive(Clone, Copy)]
+pub(super) enum Account {
+    /// A user's.
+    User,
+    /// A group's.
+    Group,
+}
+
+/// The name of a user or a group of the system; whether there is one is the machine's business.
+pub(super) fn account(value: &Value<'_>, whose: Account) -> Option<String> {
+    let text = value.text()?;
+    let fits = (1..=32).contains(&text.len())
+        && !text.starts_with('-')
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && !matches!(octet, b':' | b'/' | b','));
+    if fits {
+        return Some(text.to_owned());
+    }
+    let (what, database) = match whose {
+        Account::User => ("user", "passwd"),
+        Account::Group => ("group", "group"),
+    };
+    value.refuse(
+        ErrorKind::BadForm,
+        format!("\"{}\" is not the name of a {what}", text.escape_debug()),
+        format!(
+            "write 1 to 32 visible characters without \":\", \"/\" or \",\"; `getent {database}` lists \
+             them"
+        ),
+    )
+}
+
+/// Characters that a name for people may have, so that it fits on a line of output.
+const MAX_NAME: usize = 63;
+
+/// A name that only people read, of a site, a tier, a region, a tag or a profile; `what` is which.
+pub(super) fn for_people<'d>(value: Value<'d>, what: &str) -> Option<Found<&'d str>> {
+    let name = value.found_text()?;
+    let length = name.value.chars().count();
+    if (1..=MAX_NAME).contains(&length) && !name.value.contains(char::is_control) {
+        return Some(name);
+    }
+    value.refuse(
+        ErrorKind::BadForm,
+        format!(
+            "\"{}\" can't be the name of a {what}",
+            name.value.escape_debug()
+        ),
+        format!("write 1 to {MAX_NAME} characters, no control characters"),
+    )
+}
+
 /// A network interface's name, as the kernel allows it (`dev_valid_name` in net/core/dev.c).
 pub(super) fn interface(value: Value<'_>) -> Option<Found<String>> {
     let text = value.text()?;

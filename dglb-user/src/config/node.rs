@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use super::{
     Datapath, Limit, MAX_ADDRESSES, MAX_LIMIT_PREFIXES, MAX_RUN_DIR, Node, Rate,
     error::ErrorKind,
-    names,
+    location,
+    names::{self, Account},
     reader::Table,
     report::{At, Found, Report},
     value::Value,
@@ -59,6 +60,13 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Option<Found<No
     );
     let bpffs = table.or("bpffs", "/sys/fs/bpf".into(), |value| value.absolute_path());
     let run_dir = table.or("run_dir", "/run/dglb".into(), run_dir);
+    let state_dir = table.or("state_dir", "/var/lib/dglb".into(), |value| {
+        value.absolute_path()
+    });
+    let control_group = table.or("control_group", None, |value| {
+        names::account(&value, Account::Group).map(Some)
+    });
+    let location = table.or("location", None, |value| location::read(value).map(Some));
     let max_stale = table.or("max_stale", HOUR, |value| value.duration(SECOND..=30 * DAY));
     table.finish(&[]);
     Some(Found {
@@ -71,9 +79,9 @@ pub(super) fn read(root: &mut Table<'_>, report: &Report<'_>) -> Option<Found<No
             bpffs,
             run_dir,
             max_stale,
-            state_dir: "/var/lib/dglb".into(),
-            control_group: None,
-            location: None,
+            state_dir,
+            control_group,
+            location,
         },
     })
 }

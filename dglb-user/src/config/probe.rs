@@ -1,133 +1,137 @@
 //! Reads `[service.probe]`: how the sites of a service are probed.
+//!
+//! Here the types of probes, and what is the same for all; HTTP in [`http`], the pace in [`pace`].
 
-use std::time::Duration;
-
-use hyper::http::uri::{Authority, PathAndQuery};
+mod http;
+mod pace;
 
 use super::{
-    HttpProbe, Probe, ProbeKind, error::ErrorKind, reader::Table, report::Report, value::Value,
+    Probe, ProbeKind,
+    error::ErrorKind,
+    probe_limits::ReadLimits,
+    reader::Table,
+    report::{Found, Report},
+    value::Value,
+    words,
 };
 use crate::name::OwnerName;
 
-const MILLISECOND: Duration = Duration::from_millis(1);
-const DAY: Duration = Duration::from_secs(86_400);
-/// Failures or successes in a row that may be asked for: more would take days.
-const MAX_IN_A_ROW: u32 = 1000;
+/// The types of probes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Http,
+    Https,
+    Tcp,
+    Icmp,
+    Profile,
+}
 
-/// Reads the probe, which must be there. `service` is the default of the Host header.
+const TYPES: [(&str, Type); 5] = [
+    ("http", Type::Http),
+    ("https", Type::Https),
+    ("tcp", Type::Tcp),
+    ("icmp", Type::Icmp),
+    ("profile", Type::Profile),
+];
+
+/// What of a service the reading of its probe needs.
+pub(super) struct Context<'c> {
+    /// The default of the Host header; `None` when it could not be read.
+    pub service: Option<&'c Found<OwnerName>>,
+    /// What the node allows.
+    pub limits: &'c ReadLimits,
+    /// The least time between two probes of a site that its budget leaves this node, seconds.
+    pub fair_pause_s: f64,
+}
+
+/// Reads the probe, which must be there.
 pub(super) fn read(
     table: &mut Table<'_>,
     report: &Report<'_>,
-    service: Option<&OwnerName>,
+    context: &Context<'_>,
 ) -> Option<Probe> {
     let remedy = "add a table [service.probe] with path = \"/\" below this [[service]]";
     let mut probe = table.required_table("probe", remedy)?;
-    let port = probe.or("port", 80, port);
-    let path = probe.required("path", "\"/health\"", path);
-    let host = probe.or("host", service.map(host_of), |value| host(value).map(Some));
-    let statuses = match probe.has("status") {
-        true => probe.required_list("status", "200", status),
-        false => probe.list("status", status),
+    let kind = match probe.value("type") {
+        None => Some(Type::Http),
+        Some(value) => value.word("type of probe", &TYPES),
     };
-    report.refuse_duplicates(statuses.iter().map(|(at, code)| (at, *code)), |code| {
-        format!("status {code}")
-    });
-    let interval = probe.or("interval", Duration::from_secs(10), span);
-    let timeout = probe.or("timeout", Duration::from_secs(2), span);
-    let retry = probe.or("retry", Duration::from_secs(1), span);
-    let fall = probe.or("fall", 3, in_a_row);
-    let rise = probe.or("rise", 2, in_a_row);
-    if interval < timeout {
-        let written = if probe.has("interval") {
-            "interval"
-        } else {
-            "timeout"
-        };
-        report.add(
-            &probe.at_key(written),
-            ErrorKind::Conflict,
-            format!(
-                "the interval of {} is shorter than the timeout of {}: probes of one site would \
-                 overtake each other",
-                humantime::format_duration(interval),
-                humantime::format_duration(timeout)
-            ),
-            "make interval at least as long as timeout",
-        );
-    }
+    let pace = pace::read(&mut probe, report, context);
+    let kind = match kind {
+        None => {
+            // Which keys belong here depends on the type.
+            http::skip(&mut probe);
+            for key in ["port", "profile"] {
+                probe.value(key);
+            }
+            None
+        }
+        Some(kind) => read_kind(&mut probe, report, context, kind),
+    };
     probe.finish(&[]);
-    let status = match statuses.is_empty() {
-        true => vec![200],
-        false => statuses.into_iter().map(|(_, code)| code).collect(),
-    };
-    let http = HttpProbe {
-        port,
-        status,
-        ..HttpProbe::new(host?, path?)
-    };
     Some(Probe {
-        interval,
-        timeout,
-        retry,
-        fall,
-        rise,
-        ..Probe::new(ProbeKind::Http(http))
+        kind: kind?,
+        ..pace
     })
 }
 
-/// A name as it stands in a Host header: without the dot at the end.
-fn host_of(name: &OwnerName) -> String {
-    let text = name.to_string();
-    text.strip_suffix('.').unwrap_or(&text).to_owned()
+fn read_kind(
+    probe: &mut Table<'_>,
+    report: &Report<'_>,
+    context: &Context<'_>,
+    kind: Type,
+) -> Option<ProbeKind> {
+    let is_http = matches!(kind, Type::Http | Type::Https);
+    if !is_http {
+        http::refuse(probe);
+    }
+    if kind != Type::Profile {
+        let why = "only a probe of type \"profile\" has a profile";
+        probe.out_of_place("profile", why, "remove it, or write type = \"profile\"");
+    }
+    match kind {
+        Type::Http | Type::Https => {
+            let tls = kind == Type::Https;
+            let default = if tls { 443 } else { 80 };
+            let port = probe.or("port", default, port);
+            http::read(probe, report, context, tls, port).map(ProbeKind::Http)
+        }
+        Type::Tcp => {
+            let port = probe.required("port", "443", port)?;
+            Some(ProbeKind::Tcp { port })
+        }
+        Type::Icmp | Type::Profile => {
+            let why = "neither an ICMP echo nor a command of the node has a port";
+            probe.out_of_place("port", why, "remove it");
+            if kind == Type::Icmp {
+                return Some(ProbeKind::Icmp);
+            }
+            let name = probe.required("profile", "\"database\"", |value| value.found_text())?;
+            let profile = profile(report, &name, context.limits)?;
+            Some(ProbeKind::Command { profile })
+        }
+    }
+}
+
+fn profile(report: &Report<'_>, name: &Found<&str>, limits: &ReadLimits) -> Option<usize> {
+    let profiles = &limits.limits.profiles;
+    let found = profiles.iter().position(|known| known.name == name.value);
+    if found.is_none() && limits.are_complete {
+        let known: Vec<_> = profiles.iter().map(|known| known.name.as_str()).collect();
+        report.add(
+            &name.at,
+            ErrorKind::Conflict,
+            format!(
+                "this node has no [[probe.profile]] with the name \"{}\"",
+                name.value.escape_debug()
+            ),
+            words::remedy(name.value, &known),
+        );
+    }
+    found
 }
 
 fn port(value: Value<'_>) -> Option<u16> {
     let number = value.number(1..=u32::from(u16::MAX), "")?;
     u16::try_from(number).ok()
-}
-
-fn path(value: Value<'_>) -> Option<String> {
-    let text = value.text()?;
-    let fits = text.starts_with('/')
-        && text
-            .bytes()
-            .all(|octet| octet.is_ascii_graphic() && octet != b'#')
-        && text.parse::<PathAndQuery>().is_ok();
-    if fits {
-        return Some(text.to_owned());
-    }
-    value.refuse(
-        ErrorKind::BadForm,
-        format!("\"{}\" can't stand in a request line", text.escape_debug()),
-        "begin with \"/\" and write all but visible ASCII as %XX; no \"#\", no space, no control \
-         character",
-    )
-}
-
-fn host(value: Value<'_>) -> Option<String> {
-    let text = value.text()?;
-    let fits = text.bytes().all(|octet| octet.is_ascii_graphic())
-        && !text.contains('@')
-        && text.parse::<Authority>().is_ok();
-    if fits {
-        return Some(text.to_owned());
-    }
-    value.refuse(
-        ErrorKind::BadForm,
-        format!("\"{}\" can't stand in a Host header", text.escape_debug()),
-        "write a host name, with :port where needed, like \"www.example.com\"",
-    )
-}
-
-fn status(value: Value<'_>) -> Option<(super::report::At, u16)> {
-    let code = value.number(100..=599, ", an HTTP status code")?;
-    Some((value.at().clone(), u16::try_from(code).ok()?))
-}
-
-fn span(value: Value<'_>) -> Option<Duration> {
-    value.duration(MILLISECOND..=DAY)
-}
-
-fn in_a_row(value: Value<'_>) -> Option<u32> {
-    value.number(1..=MAX_IN_A_ROW, "")
 }

@@ -14,11 +14,9 @@ use toml::{
 use super::{
     error::ErrorKind,
     report::{At, Report},
-    value::Value,
+    value::{Value, written_key},
+    words,
 };
-
-/// From which likeness on (0 to 1) a known key is taken for what was meant by an unknown one.
-const MIN_LIKENESS: f64 = 0.75;
 
 /// One table of the file.
 pub(super) struct Table<'d> {
@@ -69,6 +67,14 @@ impl<'d> Table<'d> {
     /// Whether `key` stands in the table, of whatever type.
     pub fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
+    }
+
+    /// Whether `key` is a list without items.
+    pub fn is_empty_list(&self, key: &str) -> bool {
+        let value = self.entries.get(key).map(Spanned::get_ref);
+        value
+            .and_then(DeValue::as_array)
+            .is_some_and(|items| items.is_empty())
     }
 
     /// The value of `key`, if it is there.
@@ -175,6 +181,14 @@ impl<'d> Table<'d> {
             .collect()
     }
 
+    /// Refuses `key`, a known one, if it stands here beside what it does not fit to.
+    pub fn out_of_place(&mut self, key: &'static str, why: &str, remedy: &str) {
+        if self.value(key).is_some() {
+            self.report
+                .add(&self.at_key(key), ErrorKind::Conflict, why, remedy);
+        }
+    }
+
     /// Notes that `key` must be there and is not; [`finish`](Self::finish) reports it.
     pub fn missing(&mut self, key: &'static str, remedy: &str) {
         self.missing.push((key, remedy.to_owned()));
@@ -227,13 +241,7 @@ impl<'d> Table<'d> {
 
     /// The known key that is most like `name`, if one is like it at all.
     fn nearest(&self, name: &str) -> Option<&'static str> {
-        let wanted = name.to_ascii_lowercase().replace('-', "_");
-        let likeness = |known: &str| strsim::jaro_winkler(&wanted, known);
-        self.known
-            .iter()
-            .copied()
-            .filter(|known| likeness(known) >= MIN_LIKENESS)
-            .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+        words::nearest(&name.replace('-', "_"), self.known.iter().copied())
     }
 
     fn entry(&mut self, key: &'static str) -> Option<Value<'d>> {
@@ -245,15 +253,7 @@ impl<'d> Table<'d> {
     }
 
     fn path(&self, key: &str) -> String {
-        let bare = !key.is_empty()
-            && key
-                .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-'));
-        let key = if bare {
-            key.to_owned()
-        } else {
-            format!("\"{}\"", key.escape_debug())
-        };
+        let key = written_key(key);
         match self.at.key.as_str() {
             "" => key,
             table => format!("{table}.{key}"),

@@ -16,6 +16,7 @@ use toml::{
 use super::{
     error::ErrorKind,
     report::{At, Found, Report},
+    words,
 };
 
 /// One value of the file.
@@ -89,6 +90,42 @@ impl<'d> Value<'d> {
                 remedy(),
             ),
         }
+    }
+
+    /// A number, whole or not, within `range`; `why` says where the bounds come from.
+    pub fn decimal(&self, range: RangeInclusive<f64>, why: &str) -> Option<f64> {
+        let (low, high) = (range.start(), range.end());
+        let remedy = || format!("write a number from {low} to {high}{why}");
+        let (text, number) = match self.value {
+            DeValue::Integer(integer) => {
+                let whole = i128::from_str_radix(integer.as_str(), integer.radix());
+                (integer.to_string(), whole.ok().map(|whole| whole as f64))
+            }
+            DeValue::Float(float) => (float.to_string(), float.as_str().parse().ok()),
+            _ => return self.wrong_type("a number", &remedy()),
+        };
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => Some(number),
+            None => self.refuse(
+                ErrorKind::OutOfRange,
+                format!("{text} is not allowed here"),
+                remedy(),
+            ),
+        }
+    }
+
+    /// What a word stands for, of those in `known`; `what` says what they all are, like "scorer".
+    pub fn word<T: Copy>(&self, what: &str, known: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        if let Some((_, meaning)) = known.iter().find(|(word, _)| *word == text) {
+            return Some(*meaning);
+        }
+        let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
+        self.refuse(
+            ErrorKind::OutOfRange,
+            format!("there is no {what} \"{}\"", text.escape_debug()),
+            words::remedy(text, &words),
+        )
     }
 
     /// A duration, a string like "10s", within `range`.
@@ -202,6 +239,19 @@ impl<'d> Value<'d> {
 
     /// A network of either family; of IPv6 no longer than /64, behind which one client is.
     pub fn found_prefix(&self) -> Option<Found<IpNet>> {
+        let prefix = self.network()?;
+        if matches!(prefix, IpNet::V6(_)) && prefix.prefix_len() > MAX_V6_PREFIX {
+            return self.refuse(
+                ErrorKind::OutOfRange,
+                format!("{prefix} is longer than /{MAX_V6_PREFIX}"),
+                "write a length of at most 64: all addresses of a /64 count as one client",
+            );
+        }
+        Some(self.found(prefix))
+    }
+
+    /// A network of either family.
+    pub fn network(&self) -> Option<IpNet> {
         let text = self.text()?;
         let example = "like \"198.51.100.0/24\" or \"2001:db8::/48\"";
         let Ok(prefix) = text.parse::<IpNet>() else {
@@ -218,14 +268,7 @@ impl<'d> Value<'d> {
                 format!("write \"{}\"", prefix.trunc()),
             );
         }
-        if matches!(prefix, IpNet::V6(_)) && prefix.prefix_len() > MAX_V6_PREFIX {
-            return self.refuse(
-                ErrorKind::OutOfRange,
-                format!("{prefix} is longer than /{MAX_V6_PREFIX}"),
-                "write a length of at most 64: all addresses of a /64 count as one client",
-            );
-        }
-        Some(self.found(prefix))
+        Some(prefix)
     }
 
     /// True or false.
@@ -284,6 +327,22 @@ impl<'d> Value<'d> {
         items.iter().enumerate().map(item).collect()
     }
 
+    /// The keys and values of a table whose keys are anybody's, each at its own place; when it is no table, it
+    /// is reported and there are none.
+    pub fn entries(&self, remedy: &str) -> Vec<(&'d str, Self)> {
+        let Some(entries) = self.table(remedy) else {
+            return Vec::new();
+        };
+        let entry = |(key, value): (&'d Spanned<_>, &'d Spanned<DeValue<'d>>)| {
+            let name: &'d std::borrow::Cow<'d, str> = key.get_ref();
+            let path = format!("{}.{}", self.at.key, written_key(name));
+            let mut value = Self::new(self.report, value, path);
+            value.at.offset = key.span().start;
+            (name.as_ref(), value)
+        };
+        entries.iter().map(entry).collect()
+    }
+
     /// Whether this is a list without items.
     pub fn is_empty_list(&self) -> bool {
         self.value.as_array().is_some_and(|items| items.is_empty())
@@ -316,6 +375,15 @@ impl<'d> Value<'d> {
         };
         let message = format!("the value is {is}, {wanted} is needed");
         self.refuse(ErrorKind::WrongType, message, remedy)
+    }
+}
+
+/// A key as it is written: in quotes where it must be.
+pub(super) fn written_key(key: &str) -> String {
+    let is_bare = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-');
+    match !key.is_empty() && key.bytes().all(is_bare) {
+        true => key.to_owned(),
+        false => format!("\"{}\"", key.escape_debug()),
     }
 }
 

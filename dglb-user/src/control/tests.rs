@@ -34,7 +34,7 @@ fn node() -> (Node, TempDir) {
 type Asked = Arc<Mutex<Vec<(Request, Peer)>>>;
 
 /// A daemon that says what it was asked, and puts it down.
-fn daemon(node: &Node, stop: &CancellationToken) -> (JoinHandle<()>, Asked) {
+async fn daemon(node: &Node, stop: &CancellationToken) -> (JoinHandle<()>, Asked) {
     let asked = Asked::default();
     let bound = server::bind(node).expect("a socket");
     let told = Arc::clone(&asked);
@@ -49,6 +49,8 @@ fn daemon(node: &Node, stop: &CancellationToken) -> (JoinHandle<()>, Asked) {
     };
     let served = bound.serve(handle, stop.clone());
     let task = tokio::spawn(async move { served.await.expect("it serves") });
+    // On this one thread it listens now.
+    tokio::task::yield_now().await;
     (task, asked)
 }
 
@@ -87,7 +89,7 @@ fn drain(reason: &str, for_: Option<Duration>) -> Request {
 async fn a_request_gets_its_reply_and_the_peer_is_known() {
     let (node, _directory) = node();
     let stop = CancellationToken::new();
-    let (task, asked) = daemon(&node, &stop);
+    let (task, asked) = daemon(&node, &stop).await;
     let request = drain("new disks", Some(Duration::from_secs(7200)));
     let reply = ask(&node, request.clone()).await.expect("a reply");
     let words = "drain tokyo of www.foo.com for 2h: new disks";
@@ -168,7 +170,7 @@ async fn the_socket_is_root_s_or_the_group_s_from_its_first_moment() {
 async fn what_is_not_understood_is_answered_in_words() {
     let (node, _directory) = node();
     let stop = CancellationToken::new();
-    let (_task, asked) = daemon(&node, &stop);
+    let (_task, asked) = daemon(&node, &stop).await;
     for (said, expected) in [
         (&b"{\"command\":\"dance\"}\n"[..], "unknown variant `dance`"),
         (b"not json\n", "does not understand"),
@@ -222,8 +224,7 @@ async fn a_reply_of_another_version_is_said_to_be_one() {
 async fn who_says_nothing_is_told_so_and_holds_no_place_for_long() {
     let (node, _directory) = node();
     let stop = CancellationToken::new();
-    let (_task, _) = daemon(&node, &stop);
-    tokio::task::yield_now().await;
+    let (_task, _) = daemon(&node, &stop).await;
     // More than have a place at once: the last ones wait for the patience with the first to be over.
     let mut silent = Vec::new();
     for _ in 0..40 {

@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     future::pending,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -159,7 +160,7 @@ async fn until(time: Option<Instant>) {
 
 /// The state of the engine.
 pub(super) struct Engine {
-    pub services_config: Vec<LbService>,
+    pub services_config: Arc<Vec<LbService>>,
     pub plan: Plan,
     pub knowledge: Vec<Knowledge>,
     pub services: Services,
@@ -404,7 +405,7 @@ impl Engine {
         let was_unknown = known.is_unknown();
         if known.record(outcome, wall) {
             self.to_store.insert(target);
-            log_states(&self.plan, target, known);
+            log_states(&self.plan, target, known, was_unknown);
         }
         let known = &self.knowledge[target];
         self.unknown -= usize::from(was_unknown && !known.is_unknown());
@@ -699,12 +700,14 @@ fn pause_of(
     (pause * factor.clamp(1, LONGEST_BACK_OFF)).max(SHORTEST_PAUSE)
 }
 
-fn log_states(plan: &Plan, target: usize, known: &Knowledge) {
+/// Says what became of a target; of the many that are found well at a start only at level debug.
+fn log_states(plan: &Plan, target: usize, known: &Knowledge, is_first: bool) {
     let address = plan.targets[target].spec.address;
     for (patience, judge) in &known.judges {
         let reason = judge.reason.as_deref().unwrap_or_default();
         let fall = patience.fall;
         match judge.is_up() {
+            true if is_first => tracing::debug!(%address, state = %judge.state, reason, "target"),
             true => tracing::info!(%address, state = %judge.state, reason, "target"),
             false => tracing::warn!(%address, state = %judge.state, fall, reason, "target"),
         }

@@ -22,7 +22,7 @@ pub mod history;
 pub mod judge;
 mod knowledge;
 mod overrides;
-mod plan;
+pub(crate) mod plan;
 mod replies;
 mod schedule;
 mod services;

@@ -293,9 +293,8 @@ impl View<'_> {
     }
 
     fn overridden(&self, service: &LbService, site: &str) -> Option<OverrideKind> {
-        if self.overrides.iter().next().is_none() {
-            return None;
-        }
+        // Mostly there is no order at all, and no name to be made.
+        self.overrides.iter().next()?;
         let name = service.name.to_string();
         let name = name.strip_suffix('.').unwrap_or(&name);
         self.overrides
@@ -319,5 +318,11 @@ fn log_change(
     let share = |site: &usize| format!("{} {:.0} %", config.sites[*site].name, now.shares[*site]);
     let answered = now.order.iter().filter(|&&site| now.shares[site] > 0.0);
     let sites: Vec<_> = answered.map(share).collect();
-    tracing::info!(service = %config.name, ?family, sites = sites.join(", "), "what is answered changed");
+    let sites = sites.join(", ");
+    match before {
+        None => tracing::debug!(service = %config.name, ?family, sites, "what is answered first"),
+        Some(_) => {
+            tracing::info!(service = %config.name, ?family, sites, "what is answered changed")
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What survives a restart: measurements and orders, in one file of an embedded database (redb).
 //!
-//! A store that can't be used costs memory of the past, never service: it is moved aside, and the log says so.
+//! A store that can't be used costs memory of the past, never service: a damaged one is moved aside, and the log
+//! says so.
 
 use std::{
     fs, io,
@@ -54,56 +55,94 @@ pub struct Batch {
     overrides: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
-/// The store can't be written.
+/// The store can't be used, or not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the store can't be written: {0}")]
-pub struct StoreError(String);
+pub enum StoreError {
+    /// Another process has it open.
+    #[error(
+        "{}: another process has the store open: is a node of the same name running already?",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// What the kernel or redb says.
+    #[error("the store can't be used: {0}")]
+    Refused(String),
+}
+
+/// Why a file is not opened.
+enum Obstacle {
+    /// Another one in its place would do.
+    Damaged(String),
+    /// Another one in its place would be as bad, or harm whoever uses this one.
+    Other(StoreError),
+}
 
 impl Store {
-    /// Opens `<directory>/<name>.redb`, made if it is missing. A file that can't be used is moved aside.
+    /// Opens `<directory>/<name>.redb`, made if it is missing. A damaged file is moved aside.
     ///
     /// # Errors
-    /// Not even an empty one can be made: what the kernel or redb says.
+    /// Another process has it open; or not even an empty one can be made.
     pub fn open(directory: &Path, name: &str) -> Result<Self, StoreError> {
-        let failed =
-            |error: &dyn std::fmt::Display| StoreError(format!("{}: {error}", directory.display()));
+        let refused = |error: io::Error| {
+            StoreError::Refused(format!("node.state_dir {}: {error}", directory.display()))
+        };
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
-            .map_err(|error| failed(&error))?;
+            .map_err(refused)?;
         let path = directory.join(format!("{name}.redb"));
-        if let Ok(store) = Self::open_file(&path).inspect_err(|error| {
-            tracing::warn!(path = %path.display(), %error, "the store can't be used");
-        }) {
-            return Ok(store);
-        }
+        let why = match Self::open_file(&path) {
+            Ok(store) => return Ok(store),
+            Err(Obstacle::Other(error)) => return Err(error),
+            Err(Obstacle::Damaged(why)) => why,
+        };
         let aside = aside(&path);
-        fs::rename(&path, &aside).map_err(|error| failed(&error))?;
-        tracing::warn!(
-            path = %aside.display(),
-            "it was moved there; measurements begin anew, and what operators ordered is forgotten"
+        fs::rename(&path, &aside).map_err(refused)?;
+        tracing::error!(
+            path = %path.display(),
+            aside = %aside.display(),
+            why,
+            "the store is damaged and was moved aside: measurements begin anew, and what operators ordered \
+             is forgotten"
         );
-        Self::open_file(&path).map_err(|error| failed(&error))
+        Self::open_file(&path).map_err(|obstacle| match obstacle {
+            Obstacle::Other(error) => error,
+            Obstacle::Damaged(why) => StoreError::Refused(format!("{}: {why}", path.display())),
+        })
     }
 
-    fn open_file(path: &Path) -> Result<Self, Box<dyn std::error::Error>> {
-        // Made before redb does, which would let everybody read it.
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
-        let database = redb::Builder::new().create_with_backend(FileBackend::new(file)?)?;
-        let transaction = database.begin_write()?;
-        transaction.open_table(TARGETS)?;
-        transaction.open_table(OVERRIDES)?;
-        transaction.commit()?;
-        Ok(Self {
-            database: Arc::new(database),
-        })
+    fn open_file(path: &Path) -> Result<Self, Obstacle> {
+        let open = || -> Result<Self, redb::Error> {
+            // Made before redb does, which would let everybody read it.
+            let file = fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path)?;
+            let mut database = redb::Builder::new().create_with_backend(FileBackend::new(file)?)?;
+            // Pages are read unchecked after this: those that a crash left half written would end the
+            // process.
+            if !database.check_integrity()? {
+                tracing::warn!(path = %path.display(), "the store was damaged and is repaired");
+            }
+            let transaction = database.begin_write()?;
+            transaction.open_table(TARGETS)?;
+            transaction.open_table(OVERRIDES)?;
+            transaction.commit()?;
+            Ok(Self {
+                database: Arc::new(database),
+            })
+        };
+        // Seen with redb 4.6: a page of zeros where it keeps its free space makes it panic before any
+        // checksum is compared.
+        match std::panic::catch_unwind(open) {
+            Ok(Ok(store)) => Ok(store),
+            Ok(Err(error)) => Err(Obstacle::of(error, path)),
+            Err(_) => Err(Obstacle::Damaged("redb panics at it".into())),
+        }
     }
 
     /// What is known of a target; `None`: nothing that this version understands.
@@ -153,7 +192,7 @@ impl Store {
             transaction.commit()?;
             Ok(())
         };
-        write().map_err(|error| StoreError(error.to_string()))
+        write().map_err(|error| StoreError::Refused(error.to_string()))
     }
 
     /// Removes the targets that are not among `keys`: nobody asks for them any more. Blocks.
@@ -169,7 +208,26 @@ impl Store {
             transaction.commit()?;
             Ok(())
         };
-        retain().map_err(|error| StoreError(error.to_string()))
+        retain().map_err(|error| StoreError::Refused(error.to_string()))
+    }
+}
+
+impl Obstacle {
+    fn of(error: redb::Error, path: &Path) -> Self {
+        let says_damaged = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            )
+        };
+        match error {
+            redb::Error::DatabaseAlreadyOpen => Self::Other(StoreError::InUse(path.to_owned())),
+            // The file may be well: the disk is full, a right is missing.
+            redb::Error::Io(error) if !says_damaged(&error) => {
+                Self::Other(StoreError::Refused(format!("{}: {error}", path.display())))
+            }
+            error => Self::Damaged(error.to_string()),
+        }
     }
 }
 
@@ -231,7 +289,7 @@ mod tests {
     fn known() -> Knowledge {
         let patience = Patience { fall: 1, rise: 1 };
         let mut knowledge = Knowledge::default().with_judges(&[patience]);
-        knowledge.record(&Err(Failure::Status(503)), SystemTime::now());
+        knowledge.record(&Err(Failure::Status(503)), SystemTime::UNIX_EPOCH);
         knowledge
     }
 
@@ -289,12 +347,83 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
     }
 
+    /// The file is cut, a page of it is zeros, or a bit is another: what is opened then is whole, or empty.
+    #[test]
+    fn no_damage_is_fatal_or_believed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lb1.redb");
+        let specs: Vec<_> = (0..20).map(spec).collect();
+        {
+            let store = Store::open(directory.path(), "lb1").expect("opened");
+            let mut batch = Batch::default();
+            for spec in &specs {
+                batch.target(key_of(spec), &known());
+            }
+            store.write(&batch).expect("written");
+        }
+        let good = fs::read(&path).expect("a file");
+        let page = 4096;
+        let damages = (0..good.len()).step_by(page).flat_map(|at| {
+            let mut cut = good.clone();
+            cut.truncate(at + 100);
+            let mut zeros = good.clone();
+            let end = (at + page).min(zeros.len());
+            zeros[at..end].fill(0);
+            let mut bit = good.clone();
+            bit[at + 17] ^= 4;
+            [cut, zeros, bit]
+        });
+        let mut moved = 0;
+        // Most of a small file is unused; its used pages are at its beginning.
+        for (number, damaged) in damages.take(120).enumerate() {
+            let directory = tempfile::tempdir().expect("a directory");
+            fs::write(directory.path().join("lb1.redb"), damaged).expect("written");
+            let store = Store::open(directory.path(), "lb1").expect("opened all the same");
+            let found = specs
+                .iter()
+                .filter(|spec| store.target(&key_of(spec)) == Some(known()))
+                .count();
+            // redb may have gone back to an earlier commit, when it was empty still.
+            assert!(
+                found == 0 || found == specs.len(),
+                "damage {number}: {found} of {} are found",
+                specs.len()
+            );
+            let aside = directory.path().join("lb1.redb.broken-1");
+            moved += usize::from(aside.exists());
+            store.write(&Batch::default()).expect("of use");
+        }
+        assert!(moved >= 10, "only {moved} damages did harm");
+    }
+
+    #[test]
+    fn a_file_that_another_has_open_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let first = Store::open(directory.path(), "lb1").expect("opened");
+        let error = Store::open(directory.path(), "lb1").expect_err("it is in use");
+        assert!(matches!(error, StoreError::InUse(_)), "{error}");
+        assert!(!directory.path().join("lb1.redb.broken-1").exists());
+        drop(first);
+        Store::open(directory.path(), "lb1").expect("free again");
+    }
+
+    #[test]
+    fn what_is_no_damage_of_the_file_is_told_and_nothing_is_moved() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir(directory.path().join("lb1.redb")).expect("made");
+        let error = Store::open(directory.path(), "lb1").expect_err("no file");
+        assert!(error.to_string().contains("lb1.redb"), "{error}");
+        assert!(directory.path().join("lb1.redb").is_dir());
+        let error = Store::open(Path::new("/dev/null/state"), "lb1").expect_err("no directory");
+        assert!(error.to_string().contains("/dev/null/state"), "{error}");
+    }
+
     #[test]
     fn what_is_too_old_says_nothing_about_now() {
         let fresh = known();
-        let now = SystemTime::now();
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_000);
         assert_eq!(fresh.clone().aged(now), fresh);
-        let old = fresh.aged(now + std::time::Duration::from_secs(90_000));
+        let old = fresh.aged(now + std::time::Duration::from_secs(900));
         assert!(old.judges.is_empty() && old.history.changes().count() == 1);
     }
 }

@@ -84,7 +84,7 @@ fn dns_lb(services: Vec<LbService>, concurrency: usize) -> DnsLb {
             concurrency,
             ..ProbeLimits::default()
         },
-        services,
+        services: Arc::new(services),
     }
 }
 
@@ -698,9 +698,10 @@ async fn a_state_survives_an_end_that_nobody_announced() {
     let _ = world.engine.await;
     let mut world = loop {
         // The thread that writes may hold the file for a moment.
-        let carried = open();
-        if carried.store.is_some() {
-            break start_with(config(), &[], carried);
+        match Store::open(directory.path(), "lb1") {
+            Ok(store) => break start_with(config(), &[], Carried::of(Some(store))),
+            Err(StoreError::InUse(_)) => std::thread::sleep(MS),
+            Err(error) => panic!("{error}"),
         }
     };
     world

@@ -47,7 +47,7 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 /// In how many ticks once what is no longer referred to is given up, which takes a grace period of some
 /// milliseconds: so rarely that hardly a change has to wait for it.
-const TICKS_BETWEEN_SWEEPS: u32 = 8;
+const TICKS_BETWEEN_SWEEPS: u32 = 40;
 /// Events that are taken at once.
 const AT_ONCE: usize = 256;
 

@@ -180,7 +180,7 @@ fn fixed_while_it_runs(present: &Config, next: &Config) -> Vec<&'static str> {
         ("node.run_dir", old.run_dir != new.run_dir),
         ("node.control_group", old.control_group != new.control_group),
         ("node.state_dir", old.state_dir != new.state_dir),
-        ("metrics.listen", present.metrics != next.metrics),
+        ("metrics", present.metrics != next.metrics),
     ];
     all.into_iter()
         .filter_map(|(key, is_other)| is_other.then_some(key))

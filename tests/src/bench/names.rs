@@ -45,7 +45,7 @@ pub fn dns_lb() -> Model {
     ];
     let shaped = shaped().into_iter().map(|shape| shape.name);
     for (index, name) in balanced().into_iter().chain(shaped).enumerate() {
-        node.services.push(LbService {
+        std::sync::Arc::make_mut(&mut node.services).push(LbService {
             name: world::name(&name.to_ascii().to_ascii_lowercase()),
             ..first.clone()
         });

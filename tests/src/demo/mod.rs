@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod events;
 mod keep;
+mod policy;
 mod report;
 mod run;
 mod screen;

@@ -19,6 +19,10 @@ pub const XDP_ROWS: [(&str, &str); 6] = [
 pub struct Report {
     /// The clients before the first event.
     pub clients: Vec<ClientReport>,
+    /// What the owner and the operator wished, and what was answered then.
+    pub policy: Vec<PolicyStep>,
+    /// What `dglb explain` said of one resolver while its best site was drained.
+    pub explanation: serde_json::Value,
     /// What happened after.
     pub events: Vec<Event>,
     /// Answers, by the counters at the end.
@@ -44,6 +48,51 @@ pub struct ClientReport {
     pub seen_site: String,
     /// The page was fetched from there and named that site.
     pub page_ok: bool,
+}
+
+/// A wish, and how soon it was so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicyStep {
+    /// What.
+    pub wish: Wish,
+    /// The site that was answered then, as it should be.
+    pub site: String,
+    /// How long after it was ordered.
+    pub after_ms: u64,
+}
+
+/// What is wished of a DNS-LB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wish {
+    /// The fastest site.
+    Latency,
+    /// Cost weighed against latency, by a reload.
+    CostWeighed,
+    /// The former policy, by another reload.
+    LatencyAgain,
+    /// The best site drained, with a reason.
+    Drained,
+    /// That taken back.
+    DrainTakenBack,
+}
+
+impl PolicyStep {
+    /// For people.
+    pub fn in_words(&self) -> String {
+        let what = match self.wish {
+            Wish::Latency => "by latency",
+            Wish::CostWeighed => "with cost weighed against latency",
+            Wish::LatencyAgain => "by latency again",
+            Wish::Drained => "with the best site drained",
+            Wish::DrainTakenBack => "with the drain taken back",
+        };
+        format!(
+            "{what} {} is answered after {:.1} s",
+            self.site,
+            self.after_ms as f64 / 1000.0
+        )
+    }
 }
 
 /// Something that failed, and how long that was to be felt.
@@ -108,6 +157,9 @@ impl Report {
                     "not fetched"
                 }
             ));
+        }
+        if self.policy.len() < 5 {
+            complaints.push("not all that was wished of the policy was seen".to_owned());
         }
         for kind in [EventKind::SiteDead, EventKind::DnsLbSilent] {
             match self.events.iter().find(|event| event.event == kind) {

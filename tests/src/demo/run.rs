@@ -12,8 +12,8 @@ use anyhow::{Result, ensure};
 use hickory_proto::rr::RecordType;
 
 use super::{
-    events,
-    report::{self, ClientReport, Event, Report},
+    events, policy,
+    report::{self, ClientReport, Event, PolicyStep, Report},
     watch::Watch,
 };
 use crate::lab::{
@@ -81,6 +81,7 @@ fn run<'scope>(
     ask_for_what_is_not_there(watch, &clients)?;
     watch.linger();
     watch.show();
+    (report.policy, report.explanation) = policy_is_obeyed(watch, &chain)?;
     report.events.push(site_dies(watch, &mut chain)?);
     watch.show();
     report
@@ -174,6 +175,20 @@ fn ask_for_what_is_not_there(watch: &Watch, clients: &[Client]) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn policy_is_obeyed(watch: &Watch, chain: &Chain) -> Result<(Vec<PolicyStep>, serde_json::Value)> {
+    let dns_lb = chain.isps[0].dns_lb.name();
+    watch.phase(&format!(
+        "policies and orders for {dns_lb}: cost, a drain with a reason"
+    ));
+    let seen = policy::run(chain, |step| {
+        watch.milestone(true, format!("{dns_lb}: {}", step.in_words()));
+    })?;
+    for line in policy::in_words(&seen.1) {
+        watch.milestone(true, line);
+    }
+    Ok(seen)
 }
 
 fn site_dies(watch: &Watch, chain: &mut Chain) -> Result<Event> {

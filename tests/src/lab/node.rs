@@ -213,11 +213,18 @@ pub fn dns_b_toml(plan: &Plan, name: &str) -> String {
 /// for all others.
 pub fn dns_lb_toml(plan: &Plan, index: usize, resolver: Ipv4Addr) -> String {
     let (name, address) = &plan.dns_lbs[index];
+    // Addresses of the lab are none of the Internet.
+    let sites = plan.sites.iter();
+    let sites: Vec<_> = sites
+        .map(|(_, address)| format!("\"{address}/32\""))
+        .collect();
     let mut toml = format!(
         "role = \"dns-lb\"\n{}\n[map]\ndns_b = [\"{}:{MAP_PORT}\"]\nrenew = \"1s\"\n\n\
-         [resolvers]\naddresses = [\"{resolver}\"]\n",
+         [resolvers]\naddresses = [\"{resolver}\"]\n\n\
+         [probe]\nmin_interval = \"1s\"\nmin_retry = \"200ms\"\nallow = [{}]\n",
         node_toml(plan, name, &[*address]),
-        plan.map
+        plan.map,
+        sites.join(", ")
     );
     if index + 1 == plan.dns_lbs.len() {
         for (name, address) in &plan.dns_lbs[..index] {
@@ -244,11 +251,12 @@ fn node_toml(plan: &Plan, name: &str, addresses: &[Ipv4Addr]) -> String {
         .collect();
     format!(
         "[node]\nname = \"{name}\"\ninterfaces = [\"{}\"]\naddresses = [{}]\nbpffs = \"{}\"\n\
-         run_dir = \"{}\"\n",
+         run_dir = \"{}\"\nstate_dir = \"{}\"\n",
         super::INTERFACE,
         addresses.join(", "),
         plan.bpffs.display(),
-        plan.bpffs.with_file_name("run").display()
+        plan.bpffs.with_file_name("run").display(),
+        plan.bpffs.with_file_name("state").display()
     )
 }
 

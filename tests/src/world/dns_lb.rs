@@ -114,7 +114,7 @@ fn model(
         stands_in_for: stands_in_for.iter().map(|&index| node(index)).collect(),
         prefixes: prefixes([1, 2, 0, 3]),
         probe_limits: ProbeLimits::default(),
-        services,
+        services: std::sync::Arc::new(services),
     });
     Model {
         config: config(NODES[0].0, &[DNS_LB.into(), DNS_LB_V6.into()], role),

@@ -126,7 +126,7 @@ pub fn with_many_services(mut model: Model) -> Model {
                 let sites = sites(&[("tokyo", true)]);
                 let mut service = dns_lb::service(&service, Form::Referral, sites);
                 service.answer_ttl = 1000 + index;
-                node.services.push(service);
+                std::sync::Arc::make_mut(&mut node.services).push(service);
                 let everywhere = vec![Some(Choice::Best(vec![0])); 1 + node.stands_in_for.len()];
                 model.rankings.push(everywhere);
             }

@@ -203,10 +203,10 @@ pub fn dns_lb() -> Config {
         stands_in_for: vec![nodes[1].clone()],
         prefixes: near_prefixes(),
         probe_limits: ProbeLimits::default(),
-        services: vec![
+        services: Arc::new(vec![
             service("www.foo.com", Form::Referral),
             service("shop.foo.com", Form::Cname),
-        ],
+        ]),
     }))
 }
 

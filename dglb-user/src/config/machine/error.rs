@@ -78,6 +78,43 @@ pub enum MachineError {
         /// What the kernel said.
         reason: String,
     },
+    /// The group is none of this machine.
+    #[error("there is no group \"{name}\" on this machine; to make it: groupadd --system {name}")]
+    NoGroup {
+        /// What was configured.
+        name: String,
+    },
+    /// The account is none of this machine.
+    #[error(
+        "there is no user \"{name}\" on this machine, whom the probing process could become; to make it: \
+         useradd --system {name}"
+    )]
+    NoUser {
+        /// What was configured.
+        name: String,
+    },
+    /// The trusted certificates can't be read.
+    #[error("{path} can't be read: {reason}; write the path of a file in PEM form", path = .path.display())]
+    CaFile {
+        /// What was configured.
+        path: PathBuf,
+        /// What the kernel said.
+        reason: String,
+    },
+    /// A site has an address in no family that the machine has.
+    #[error(
+        "{address} is all that the site has, and no interface of this machine has an {family} address but \
+         those that lead nowhere (loopback, link-local): it could never be probed; give the machine one, or the \
+         site another"
+    )]
+    NoFamily {
+        /// Key path.
+        key: String,
+        /// The site's address.
+        address: IpAddr,
+        /// Its family.
+        family: &'static str,
+    },
     /// The process lacks capabilities.
     #[error(
         "this process lacks the rights that the node needs: {missing}; run it as root (sudo), or \
@@ -163,7 +200,11 @@ impl MachineError {
             | Self::Taken { key, .. }
             | Self::NoAddress { key, .. }
             | Self::PortTaken { key, .. }
-            | Self::PortRefused { key, .. } => key,
+            | Self::PortRefused { key, .. }
+            | Self::NoFamily { key, .. } => key,
+            Self::NoGroup { .. } => "node.control_group",
+            Self::NoUser { .. } => "probe.user",
+            Self::CaFile { .. } => "probe.ca_file",
             Self::NotBpffs { .. } | Self::NoBpffsPath { .. } | Self::BpffsForbidden { .. } => {
                 "node.bpffs"
             }

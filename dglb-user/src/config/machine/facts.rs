@@ -8,12 +8,17 @@ use std::{
 };
 
 use ipnet::IpNet;
-use nix::{ifaddrs, net::if_::InterfaceFlags, sys::socket::SockaddrStorage};
+use nix::{
+    ifaddrs,
+    net::if_::InterfaceFlags,
+    sys::socket::SockaddrStorage,
+    unistd::{Group, User},
+};
 use rustix::{io::Errno, system, thread, thread::CapabilitySet};
 
 use super::{DNS_PORT, MachineError, Transport};
 use crate::{
-    config::Node,
+    config::{Config, Family, Role},
     interfaces::{self, Interface, Offloads},
 };
 
@@ -45,6 +50,12 @@ pub(super) struct Facts {
     pub may_bind: bool,
     /// What is at the configured mount point.
     pub bpffs: Bpffs,
+    /// Whether there is the configured group; true where none is configured.
+    pub has_control_group: bool,
+    /// Whether there is the account of the probing process; true where there is no such process.
+    pub has_probe_user: bool,
+    /// Why the configured certificates can't be read, if it is so.
+    pub ca_file_fault: Option<String>,
 }
 
 /// What is at the place where the BPF file system should be.
@@ -62,7 +73,12 @@ pub(super) enum Bpffs {
 
 impl Facts {
     /// Asks the kernel.
-    pub fn gather(node: &Node) -> Result<Self, MachineError> {
+    pub fn gather(config: &Config) -> Result<Self, MachineError> {
+        let node = &config.node;
+        let limits = match &config.role {
+            Role::DnsB(_) => None,
+            Role::DnsLb(dns_lb) => Some(&dns_lb.probe_limits),
+        };
         let interfaces = interfaces::list().map_err(unknown("the list of interfaces"))?;
         let own = own_networks().map_err(unknown("the list of addresses"))?;
         let held = thread::capabilities(None)
@@ -82,6 +98,21 @@ impl Facts {
             may_net_admin: held.contains(CapabilitySet::NET_ADMIN),
             may_bind: held.contains(CapabilitySet::NET_BIND_SERVICE) || port_is_free_for_all(),
             bpffs: look_at_bpffs(&node.bpffs).map_err(unknown("the file system at node.bpffs"))?,
+            has_control_group: match &node.control_group {
+                Some(name) => Group::from_name(name)
+                    .map_err(unknown("the list of groups"))?
+                    .is_some(),
+                None => true,
+            },
+            has_probe_user: match limits {
+                Some(limits) => User::from_name(&limits.user)
+                    .map_err(unknown("the list of users"))?
+                    .is_some(),
+                None => true,
+            },
+            ca_file_fault: limits
+                .and_then(|limits| fs::File::open(limits.ca_file.as_ref()?).err())
+                .map(|error| error.to_string()),
         };
         facts.ask_drivers(&node.interfaces);
         Ok(facts)
@@ -137,6 +168,21 @@ impl Facts {
             .iter()
             .filter(move |port| port.master == index);
         ports.map(|port| port.name.as_str())
+    }
+
+    /// Whether the machine has an address of the family from which others are reached.
+    pub fn has_family(&self, family: Family) -> bool {
+        self.own.iter().any(|own| match (family, own) {
+            (Family::Ipv4, IpNet::V4(own)) => {
+                let address = own.addr();
+                !address.is_loopback() && !address.is_link_local()
+            }
+            (Family::Ipv6, IpNet::V6(own)) => {
+                let address = own.addr();
+                !address.is_loopback() && !address.is_unicast_link_local()
+            }
+            (Family::Ipv4, IpNet::V6(_)) | (Family::Ipv6, IpNet::V4(_)) => false,
+        })
     }
 
     /// Whether the machine answers for `address`.

@@ -26,6 +26,9 @@ pub(super) fn good() -> Facts {
         may_net_admin: true,
         may_bind: true,
         bpffs: Bpffs::Mounted,
+        has_control_group: true,
+        has_probe_user: true,
+        ca_file_fault: None,
     }
 }
 
@@ -180,19 +183,23 @@ fn user_space_needs_neither_bpf_nor_interfaces() {
 
 #[test]
 fn the_real_machine_has_a_loopback_and_not_the_example_address() {
-    let mut node = example().node;
-    node.bpffs = "/".into();
-    node.interfaces = vec!["lo".into()];
-    let facts = Facts::gather(&node).expect("the kernel answers");
+    let mut config = example();
+    config.node.bpffs = "/".into();
+    config.node.interfaces = vec!["lo".into()];
+    config.node.control_group = Some("no-such-group".into());
+    let facts = Facts::gather(&config).expect("the kernel answers");
     assert_eq!(facts.bpffs, Bpffs::Other);
     assert!(facts.names().contains(&"lo"));
     assert_eq!(facts.offloads["lo"], Offloads::default());
     assert_ne!(facts.native.get("lo"), Some(&true));
     assert!(facts.has_address(Ipv4Addr::new(127, 9, 8, 7).into()));
     assert!(!facts.has_address(Ipv4Addr::new(203, 0, 113, 53).into()));
-    node.bpffs = "/no/such/directory".into();
-    let gone = Facts::gather(&node).expect("the kernel answers");
+    assert!(!facts.has_control_group && facts.has_probe_user);
+    config.node.bpffs = "/no/such/directory".into();
+    config.node.control_group = Some("root".into());
+    let gone = Facts::gather(&config).expect("the kernel answers");
     assert_eq!(gone.bpffs, Bpffs::Absent);
+    assert!(gone.has_control_group);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::interfaces::MAX_NATIVE_MTU;
 
-/// Something about an interface that its operator should know.
+/// Something about the machine that its operator should know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MachineWarning {
     /// Tags are gone before XDP sees the frame.
@@ -81,6 +81,23 @@ pub enum MachineWarning {
         /// Names of those ports.
         ports: String,
     },
+    /// Sites have addresses of a family that the machine has not.
+    #[error(
+        "no interface of this machine has an {family} address but those that lead nowhere (loopback, link-local): \
+         the site will be down in that family{also}; give the machine one, or remove the site's",
+        also = match *.more {
+            0 => String::new(),
+            more => format!(", and {more} more with two addresses"),
+        }
+    )]
+    NoFamily {
+        /// Key path of the first such address.
+        key: String,
+        /// The family.
+        family: &'static str,
+        /// Further ones.
+        more: usize,
+    },
     /// The team driver has no XDP.
     #[error(
         "\"{name}\" is a team, which has no XDP of its own: the program runs in generic mode, which is \
@@ -97,7 +114,7 @@ pub enum MachineWarning {
 }
 
 impl MachineWarning {
-    /// The key that names the interface, like `node.interfaces[0]`.
+    /// The key that names it, like `node.interfaces[0]`.
     pub fn key(&self) -> &str {
         match self {
             Self::VlanOffload { key, .. }
@@ -105,7 +122,8 @@ impl MachineWarning {
             | Self::Mtu { key, .. }
             | Self::BondMode { key, .. }
             | Self::BondPorts { key, .. }
-            | Self::Team { key, .. } => key,
+            | Self::Team { key, .. }
+            | Self::NoFamily { key, .. } => key,
         }
     }
 }

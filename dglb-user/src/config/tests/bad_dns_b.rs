@@ -102,6 +102,9 @@ fn services() {
         "# referral_ttl = 3600" => "referral_ttl = 0", "referral_ttl", "service[0].referral_ttl", OutOfRange, "from 1";
         "# referral_ttl = 3600" => "referral_ttl = 2147483648", "referral_ttl", "service[0].referral_ttl", OutOfRange, "at most a week";
         "# referral_ttl = 3600" => "answer_ttl = 60", "answer_ttl", "service[0].answer_ttl", UnknownKey, "the DNS-LBs answer with it";
+        "# referral_ttl = 3600" => "min_ttl = 60", "min_ttl", "service[0].min_ttl", UnknownKey, "the DNS-LBs answer with it";
+        "# referral_ttl = 3600" => "policy = {}", "policy", "service[0].policy", UnknownKey, "in their files";
+        "[metrics]" => "[probe]\n[metrics]", "[probe]", "probe", UnknownKey, "only role \"dns-lb\" does";
         "# referral_ttl = 3600" => "[[service.site]]\nname = \"a\"", "[[service.site]]", "service[0].site", UnknownKey, "in their files";
         "# referral_ttl = 3600" => "[[service]]\nname = \"WWW.g.foo.com\"\nform = \"referral\"", "WWW", "service[1].name", Duplicate, "the first is on line";
         "# referral_ttl = 3600" => "[[service]]\nname = \"a.b.www.g.foo.com\"\nform = \"referral\"", "a.b", "service[1].name", Conflict, "below the balanced name www.g.foo.com. of line";

@@ -1,6 +1,6 @@
 //! Mistakes in a DNS-LB's file.
 
-use super::{Case, DNS_LB, cases};
+use super::{Case, DNS_LB, cases, errors_of};
 use crate::config::ErrorKind;
 
 #[test]
@@ -36,6 +36,12 @@ fn services_and_sites() {
     let cases = cases![DNS_LB;
         "# answer_ttl = 60" => "answer_ttl = 604801", "answer_ttl", "service[0].answer_ttl", OutOfRange, "a week";
         "# answer_ttl = 60" => "answer_ttl = \"1m\"", "answer_ttl", "service[0].answer_ttl", WrongType, "whole number";
+        "# min_ttl = 5" => "min_ttl = 61", "min_ttl", "service[0].min_ttl", Conflict, "at most answer_ttl";
+        "# answer_ttl = 60" => "answer_ttl = 3\nmin_ttl = 4", "min_ttl", "service[0].min_ttl", Conflict, "shortened to it, 3 s";
+        "# vantages = 1" => "vantages = 0", "vantages", "service[0].vantages", OutOfRange, "from 1 to 100000";
+        "# budget = 20" => "budget = 0", "budget", "service[0].budget", OutOfRange, "from 0.01 to 10000";
+        "# budget = 20" => "budget = nan", "budget", "service[0].budget", OutOfRange, "nan is not allowed";
+        "# budget = 20" => "budget = \"20\"", "budget", "service[0].budget", WrongType, "a number is needed";
         "name = \"shop.foo.com\"" => "name = \"shop.www.g.foo.com\"", "shop.www", "service[1].name", Conflict, "beside each other";
         "name = \"shop.foo.com\"" => "name = \"www.g.foo.com\" # twice", "twice", "service[1].name", Duplicate, "the first is on line";
         "soa = {" => "#soa = {", "[[service]]", "service[0].soa", MissingKey, "add soa";
@@ -44,46 +50,37 @@ fn services_and_sites() {
         "name = \"frankfurt\"" => "", "[[service.site]]", "service[0].site[0].name", MissingKey, "add name";
         "name = \"tokyo\"" => "name = \"frankfurt\" # twice", "twice", "service[0].site[1].name", Duplicate, "the first is on line";
         "\"203.0.113.80\"" => "\"192.0.2.80\" # twice", "twice", "service[0].site[1].ipv4", Duplicate, "keep one";
-        "ipv4 = \"203.0.113.80\"" => "", "[[service.site]]", "service[0].site[1].ipv4", MissingKey, "add the site's ipv4";
-        "ipv4 = \"203.0.113.80\"" => "ipv6 = \"2001:db8::80\" # alone", "alone", "service[0].site[1].ipv6", Conflict, "only IPv4 is probed yet";
+        "ipv4 = \"203.0.113.80\"" => "", "[[service.site]]", "service[0].site[1].ipv4", MissingKey, "add the site's ipv4, its ipv6, or both";
         "ipv4 = \"203.0.113.80\"" => "ipv4 = \"203.0.113.80\"\nipv6 = \"2001:db8:1::80\" # twice", "twice", "service[0].site[1].ipv6", Duplicate, "keep one";
         "ipv6 = \"2001:db8:1::80\"" => "ipv6 = \"ff02::1\"", "ff02", "service[0].site[0].ipv6", OutOfRange, "multicast";
         "ipv6 = \"2001:db8:1::80\"" => "ipv6 = \"::\"", "::", "service[0].site[0].ipv6", OutOfRange, "nobody's";
         "ipv6 = \"2001:db8:1::80\"" => "ipv6 = \"fe80::1\"", "fe80", "service[0].site[0].ipv6", OutOfRange, "link-local";
         "ipv6 = \"2001:db8:1::80\"" => "ipv6 = \"::ffff:192.0.2.80\"", "ffff", "service[0].site[0].ipv6", OutOfRange, "IPv4 address in IPv6 form";
         "ipv6 = \"2001:db8:1::80\"" => "ipv6 = \"192.0.2.80\"", "ipv6", "service[0].site[0].ipv6", BadForm, "not an IPv6 address";
+        "tags = [\"own\"]" => "tags = [\"own\", \"own\"]", "tags", "service[0].site[0].tags[1]", Duplicate, "the tag \"own\"";
+        "tags = [\"own\"]" => "tags = [\"\"]", "tags", "service[0].site[0].tags[0]", BadForm, "name of a tag";
+        "tags = [\"own\"]" => "tag = \"own\"", "tag", "service[0].site[0].tag", UnknownKey, "did you mean \"tags\"?";
+        "cost = 3" => "cost = -0.5", "cost", "service[0].site[0].cost", OutOfRange, "from 0 to";
+        "cost = 3" => "cost = inf", "cost", "service[0].site[0].cost", OutOfRange, "inf is not allowed";
+        "# capacity = 100" => "capacity = 0", "capacity", "service[0].site[0].capacity", OutOfRange, "from 0.001";
+        "# weight = 1" => "weight = -1", "weight", "service[0].site[0].weight", OutOfRange, "from 0 to 1000000";
+        "location = \"50.11, 8.68\"" => "location = \"Frankfurt\"", "Frankfurt", "service[0].site[0].location", BadForm, "decimal degrees";
+        "location = \"50.11, 8.68\"" => "location = \"91, 8.68\"", "91", "service[0].site[0].location", OutOfRange, "at most 90 degrees";
+        "location = \"50.11, 8.68\"" => "location = \"50 60 N 8 E\"", "50 60", "service[0].site[0].location", OutOfRange, "below 60";
+        "tier = \"backup\"" => "tier = \"bakcup\"", "bakcup", "service[0].site[2].tier", Conflict, "did you mean \"backup\"? there are \"primary\", \"backup\"";
     ];
     cases.iter().for_each(Case::check);
 }
 
 #[test]
-fn probes() {
-    let cases = cases![DNS_LB;
-        "[service.probe]" => "[service.prob]", "[service.prob]", "service[0].prob", UnknownKey, "did you mean \"probe\"?";
-        "# port = 80" => "port = 0", "port = 0", "service[0].probe.port", OutOfRange, "from 1 to 65535";
-        "# port = 80" => "port = 65536", "65536", "service[0].probe.port", OutOfRange, "from 1 to 65535";
-        "path = \"/health\"" => "", "[service.probe]", "service[0].probe.path", MissingKey, "add path";
-        "path = \"/health\"" => "path = \"health\"", "path", "service[0].probe.path", BadForm, "begin with \"/\"";
-        "path = \"/health\"" => "path = \"/a b\"", "path", "service[0].probe.path", BadForm, "%XX";
-        "path = \"/health\"" => "path = \"/a\\r\\nX: y\"", "path", "service[0].probe.path", BadForm, "no control";
-        "path = \"/health\"" => "path = \"/a#b\"", "path", "service[0].probe.path", BadForm, "no \"#\"";
-        "path = \"/health\"" => "path = \"/ä\"", "path", "service[0].probe.path", BadForm, "visible ASCII";
-        "# host = \"www.g.foo.com\"" => "host = \"\"", "host", "service[0].probe.host", BadForm, "write a host name";
-        "# host = \"www.g.foo.com\"" => "host = \"a\\r\\nb\"", "host", "service[0].probe.host", BadForm, "write a host name";
-        "# host = \"www.g.foo.com\"" => "host = \"user@www.foo.com\"", "host", "service[0].probe.host", BadForm, "write a host name";
-        "# host = \"www.g.foo.com\"" => "host = \"www.foo.com/x\"", "host", "service[0].probe.host", BadForm, "write a host name";
-        "# status = [200]" => "status = []", "status", "service[0].probe.status", OutOfRange, "write status = [200]";
-        "# status = [200]" => "status = 200", "status", "service[0].probe.status", WrongType, "in brackets";
-        "# status = [200]" => "status = [99]", "status", "service[0].probe.status[0]", OutOfRange, "100 to 599";
-        "# status = [200]" => "status = [200, 600]", "status", "service[0].probe.status[1]", OutOfRange, "100 to 599";
-        "# status = [200]" => "status = [204, 204]", "status", "service[0].probe.status[1]", Duplicate, "status 204";
-        "# interval = \"10s\"" => "interval = \"1s\"", "interval", "service[0].probe.interval", Conflict, "at least as long as timeout";
-        "# timeout = \"2s\"" => "timeout = \"11s\"", "timeout", "service[0].probe.timeout", Conflict, "at least as long as timeout";
-        "# timeout = \"2s\"" => "timeout = \"0s\"", "timeout", "service[0].probe.timeout", OutOfRange, "from 1ms";
-        "# retry = \"1s\"" => "retry = \"0ms\"", "retry", "service[0].probe.retry", OutOfRange, "from 1ms";
-        "# fall = 3" => "fall = 0", "fall", "service[0].probe.fall", OutOfRange, "from 1";
-        "# rise = 2" => "rise = 0", "rise", "service[0].probe.rise", OutOfRange, "from 1";
-        "# rise = 2" => "raise = 2", "raise", "service[0].probe.raise", UnknownKey, "did you mean \"rise\"?";
-    ];
-    cases.iter().for_each(Case::check);
+fn a_tier_without_a_policy() {
+    let text =
+        "path = \"/health\"\n\n[[service.site]]\nname = \"frankfurt\"\nipv4 = \"192.0.2.80\"\n";
+    assert!(DNS_LB.ends_with(text));
+    let text = format!("{DNS_LB}tier = \"primary\"\n");
+    let errors = errors_of(&text);
+    assert_eq!(errors.0.len(), 1, "{errors}");
+    assert_eq!(errors.0[0].key, "service[1].site[0].tier");
+    let remedy = "add tiers = [{ name = \"primary\" }] to [service.policy], or remove it";
+    assert_eq!(errors.0[0].remedy, remedy);
 }

@@ -4,9 +4,12 @@
 mod bad_common;
 mod bad_dns_b;
 mod bad_dns_lb;
+mod bad_policy;
+mod bad_probe;
 mod document;
 mod many;
 mod never_panics;
+mod services;
 
 use super::*;
 
@@ -114,14 +117,17 @@ fn the_examples_load_to_what_they_say() {
     assert_eq!(dns_lb.services[1].probe.kind, ProbeKind::Http(http));
 }
 
+/// Keys that are commented out in an example and don't show a default.
+const WITHOUT_DEFAULT: [&str; 3] = ["resolv_conf", "control_group", "ca_file"];
+
 #[test]
 fn keys_that_are_commented_out_show_their_defaults() {
     for example in [DNS_B, DNS_LB] {
         let uncommented: Vec<_> = example
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                // The other one of two keys, no default.
-                Some(rest) if rest.starts_with("resolv_conf") => line,
+                // The other one of two keys, or an example: no default.
+                Some(rest) if WITHOUT_DEFAULT.iter().any(|key| rest.starts_with(key)) => line,
                 Some(rest)
                     if rest
                         .split_once(" = ")

@@ -3,12 +3,13 @@
 use proptest::prelude::*;
 
 use super::{DNS_B, DNS_LB};
-use crate::config::Config;
+use crate::config::{Config, Role};
 
 /// Loads `text`, and checks what all errors must have.
 fn load(text: &str) {
-    let Err(errors) = Config::from_text("x.toml", text) else {
-        return;
+    let errors = match Config::from_text("x.toml", text) {
+        Err(errors) => errors,
+        Ok(config) => return use_it(&config),
     };
     assert!(
         errors.iter().next().is_some(),
@@ -19,6 +20,15 @@ fn load(text: &str) {
         assert!((1..=lines).contains(&error.line), "{error}");
         assert!(error.column >= 1 && !error.remedy.is_empty(), "{error}");
         assert!(!error.to_string().contains('\n'), "{error}");
+    }
+}
+
+/// What is reckoned from an accepted file must be within bounds too.
+fn use_it(config: &Config) {
+    if let Role::DnsLb(dns_lb) = &config.role {
+        for service in dns_lb.services.iter() {
+            assert!(service.effective_interval() >= service.probe.interval);
+        }
     }
 }
 

@@ -4,23 +4,10 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
 
 use super::{super::failure::Failure, http::of_hyper_in_body};
-
-/// Octets that a compiled regular expression may have.
-const MAX_REGEX: usize = 1 << 20;
-
-/// Compiles what a body must match: linear in time, bounded in memory. Lines are matched by `(?m)`.
-///
-/// # Errors
-/// What regex says.
-pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern)
-        .size_limit(MAX_REGEX)
-        .dfa_size_limit(MAX_REGEX)
-        .build()
-}
+use crate::config::compile_body_regex;
 
 /// What a body must contain.
 #[derive(Debug)]
@@ -34,7 +21,7 @@ pub enum Matcher {
 impl Matcher {
     /// These octets.
     pub fn text(text: &str) -> Self {
-        match compile(&regex::escape(text)) {
+        match compile_body_regex(&regex::escape(text)) {
             Ok(regex) => Self::Regex(Arc::new(regex)),
             // Only a text of a MiB would be too large; the configuration's are not.
             Err(_) => Self::Anything,

@@ -54,6 +54,10 @@ pub async fn probe(
         times: Times::default(),
         load: None,
     };
+    // What can't be sent is found before anything is.
+    for page in 0..spec.pages.len() {
+        request(spec, page)?;
+    }
     let mut next = 0;
     while next < spec.pages.len() {
         let is_first = next == 0;
@@ -99,33 +103,49 @@ impl Job<'_> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| of_hyper(&error))?;
-        let mut connection = pin!(connection);
+        let mut connection = Box::pin(connection);
         let mut conversation = pin!(async move {
             for page in next..self.spec.pages.len() {
                 // The site closed it: another connection for the rest.
                 if page > next && sender.ready().await.is_err() {
                     return Ok(page);
                 }
-                self.page(&mut sender, page).await?;
+                match self.page(&mut sender, page).await {
+                    Ok(()) => {}
+                    // It closed it just now (RFC 9112 §9.3.1): asked again, that is an answer or a failure.
+                    Err(Asked::Unanswered(_)) if page > next => return Ok(page),
+                    Err(Asked::Unanswered(failure) | Asked::Answered(failure)) => {
+                        return Err(failure);
+                    }
+                }
             }
             Ok(self.spec.pages.len())
         });
         tokio::select! {
             done = &mut conversation => done,
             // The connection has ended; what it had read (or its error) still waits in the conversation.
-            _ = &mut connection => conversation.await,
+            _ = &mut connection => {
+                // With it goes a request that it did not take: else that would wait for ever.
+                drop(connection);
+                conversation.await
+            }
         }
     }
 
-    async fn page(&mut self, sender: &mut Requests, page: usize) -> Result<(), Failure> {
+    async fn page(&mut self, sender: &mut Requests, page: usize) -> Result<(), Asked> {
         let is_first = page == 0;
-        let request = request(self.spec, page)?;
+        let request = request(self.spec, page).map_err(Asked::Answered)?;
         let start = Instant::now();
         let response = sender
             .send_request(request)
             .await
-            .map_err(|error| of_hyper(&error))?;
+            .map_err(|error| Asked::Unanswered(of_hyper(&error)))?;
         self.time(is_first, |times| &mut times.first_byte_us, start.elapsed());
+        let read = self.read(response, is_first);
+        read.await.map_err(Asked::Answered)
+    }
+
+    async fn read(&mut self, response: Response<Incoming>, is_first: bool) -> Result<(), Failure> {
         let status = response.status().as_u16();
         if !self.spec.status.contains(&status) {
             return Err(Failure::Status(status));
@@ -158,6 +178,14 @@ impl Job<'_> {
         };
         Ok(())
     }
+}
+
+/// How a request failed.
+enum Asked {
+    /// Nothing came.
+    Unanswered(Failure),
+    /// By its response.
+    Answered(Failure),
 }
 
 fn request(spec: &Http, page: usize) -> Result<Request<Empty<Bytes>>, Failure> {

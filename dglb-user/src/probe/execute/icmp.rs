@@ -44,13 +44,16 @@ pub struct Pinger {
     v6: Option<Arc<Family>>,
 }
 
+/// Who waits for which token, from which address.
+type Waiting = HashMap<[u8; TOKEN], (IpAddr, oneshot::Sender<Instant>)>;
+
 /// The socket of one address family, and who waits for what.
 #[derive(Debug)]
 struct Family {
     socket: AsyncFd<Socket>,
     is_v4: bool,
     sequence: AtomicU16,
-    waiting: Mutex<HashMap<[u8; TOKEN], (IpAddr, oneshot::Sender<Instant>)>>,
+    waiting: Mutex<Waiting>,
 }
 
 impl Pinger {
@@ -184,7 +187,7 @@ impl Family {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<[u8; TOKEN], (IpAddr, oneshot::Sender<Instant>)>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,7 +26,9 @@ pub fn of_header(value: &str) -> Option<SiteLoad> {
 
 /// From a JSON object with `load`, `weight` and `drain`, each as the site likes.
 pub fn of_json(body: &[u8]) -> Option<SiteLoad> {
-    sensible(serde_json::from_slice(body).ok()?)
+    // serde would take a list too, field by field.
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    sensible(serde_json::from_slice(body).ok().filter(|_| is_object)?)
 }
 
 fn sensible(load: SiteLoad) -> Option<SiteLoad> {

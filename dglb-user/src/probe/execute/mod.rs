@@ -31,6 +31,7 @@ use super::{
     message::{Success, Times},
     spec::{Kind, Match, Spec},
 };
+use crate::config::compile_body_regex;
 
 /// What all probes share.
 #[derive(Debug)]
@@ -123,7 +124,7 @@ impl Preparer {
         if let Some(known) = self.regexes.get(pattern).and_then(Weak::upgrade) {
             return Ok(known);
         }
-        let regex = Arc::new(body::compile(pattern).map_err(|error| {
+        let regex = Arc::new(compile_body_regex(pattern).map_err(|error| {
             Failure::Local(format!("the regular expression can't be used: {error}"))
         })?);
         self.regexes.retain(|_, regex| regex.strong_count() > 0);

@@ -1,6 +1,6 @@
 //! Tables that are being filled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use dglb_common::{
     layout::{
@@ -107,8 +107,10 @@ impl Builder {
             self.tables.rankings[page as usize * RANKING_PAGE + index as usize] = word;
         }
         self.put_names();
-        self.tables.room.answers = self.tables.answers.len() as u32 + SPARE_ANSWERS;
-        self.tables.room.buckets = SPARE_ROWS;
+        let changing = Changing::of(&services);
+        let answers = self.tables.answers.len() as u32 + changing.answers;
+        self.tables.room.answers = answers + SPARE_ANSWERS;
+        self.tables.room.buckets = changing.rows + SPARE_ROWS;
         Ok(Built {
             tables: self.tables,
             services,
@@ -139,5 +141,37 @@ impl Builder {
         for (place, count) in places.zip(label_counts.iter().rev()) {
             *place = *count;
         }
+    }
+}
+
+/// Elements for what changes while the node serves: what is referred to, and as much again that rests.
+struct Changing {
+    answers: u32,
+    rows: u32,
+}
+
+impl Changing {
+    fn of(services: &[Option<RankedService>]) -> Self {
+        const FAMILIES: u32 = 2;
+        let mut sets = HashSet::new();
+        let (mut answers, mut rows) = (0, 0);
+        for service in services.iter().flatten() {
+            rows += if service.divides { 2 * FAMILIES } else { 0 };
+            // Services with the same sites and TTL share their answers.
+            if sets.insert((&service.sites, service.ttl)) {
+                let v4 = service
+                    .sites
+                    .iter()
+                    .filter(|site| site.v4.is_some())
+                    .count();
+                let v6 = service
+                    .sites
+                    .iter()
+                    .filter(|site| site.v6.is_some())
+                    .count();
+                answers += 2 * (v4 + v6) as u32;
+            }
+        }
+        Self { answers, rows }
     }
 }

@@ -219,6 +219,7 @@ impl Building<'_> {
                 ttl,
                 nodata,
                 sites,
+                divides: false,
             };
             return (group, Some(ranked));
         }

@@ -13,7 +13,7 @@ use super::{
     builder::{Builder, Entry},
 };
 use crate::{
-    config::{Config, DnsLb, DnsLbNode, Form, LbService},
+    config::{Config, DnsLb, DnsLbNode, Form, LbService, Policy, Scorer},
     ready::{self, AddressRow, Variants},
     tables::Prefixes,
 };
@@ -59,6 +59,15 @@ pub fn build(config: &Config, dns_lb: &DnsLb, secret: Secret) -> Result<Built, B
         .map(|(index, service)| Some(put(&mut builder, dns_lb, &nodes, index, service)))
         .collect();
     builder.finish(dns_lb.services.len(), services)
+}
+
+/// Whether the policy ever divides the clients among sites.
+fn divides(policy: &Policy) -> bool {
+    let by_scorer = match policy.scorer {
+        Scorer::Random | Scorer::Sticky => true,
+        Scorer::Weighed(_) | Scorer::Failover => false,
+    };
+    by_scorer || policy.overflow.is_some() || !policy.ramp.is_zero()
 }
 
 /// Puts a service in; its addresses come with the rankings.
@@ -127,5 +136,6 @@ fn put(
         ttl: service.answer_ttl,
         nodata,
         sites: service.sites.iter().map(Into::into).collect(),
+        divides: divides(&service.policy),
     }
 }

@@ -54,6 +54,8 @@ pub struct RankedService {
     pub nodata: AnswerRef,
     /// Its sites' addresses.
     pub sites: Vec<SiteAddresses>,
+    /// Whether its clients may be divided among sites: it needs rows of buckets then.
+    pub divides: bool,
 }
 
 /// The addresses of one site.

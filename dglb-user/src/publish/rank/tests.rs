@@ -51,6 +51,7 @@ impl World {
             group: GROUP,
             row: AddressRow::DnsLb,
             ttl: 30,
+            divides: true,
             nodata,
             sites: vec![
                 site(Some(1), Some(1)),

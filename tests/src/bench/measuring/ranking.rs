@@ -53,12 +53,13 @@ pub fn measure() -> Result<Figure> {
 /// A service with as many sites as the plan's, all parts of the policy in use.
 fn service() -> Result<LbService> {
     let config = Config::from_text("docs/examples/dns-lb.toml", EXAMPLE)?;
-    let Role::DnsLb(mut dns_lb) = config.role else {
+    let Role::DnsLb(dns_lb) = config.role else {
         anyhow::bail!("the example is no DNS-LB");
     };
     let mut service = dns_lb
         .services
-        .pop()
+        .last()
+        .cloned()
         .context("the example has no service")?;
     let site = service.sites.pop().context("the example has no site")?;
     service.sites = (0..plan::SITES_EACH)
