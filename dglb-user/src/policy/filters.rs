@@ -1,44 +1,49 @@
 //! The chain of filters within a tier.
 //!
-//! A threshold is where a site leaves; it comes back only at nine tenths of it, so that a site at a
-//! threshold does not come and go with each probe.
+//! A site at a threshold must not come and go with each probe. Of `within` the threshold is where a site
+//! comes in; it goes out when it is beyond by a tenth of what is allowed, or by what the noise of the
+//! measurements explains, whichever is more. Of `below-capacity` it is where a site goes out, as the capacity is
+//! a promise; it comes back below nine tenths. A first decision goes by the thresholds themselves.
 
 use super::{
-    chooser::Place,
+    place::Place,
+    score,
     standing::{Standing, State},
     trace::Sink,
 };
 use crate::config::{Family, Filter};
 
-/// How much of a threshold must be reached to come back.
+/// How far beyond what `within` allows a site stays, as a part of that.
+const STAY: f64 = 0.1;
+/// The part of what `below-capacity` allows below which a site comes back.
 const COME_BACK: f64 = 0.9;
 
-/// Applies `filters` to `pool`, the sites of one tier that may be answered. `inside` remembers, by filter and
-/// site, who was left in before.
+/// Applies `filters` to `pool`, the sites of one tier that may be answered.
 pub(super) fn apply(
     filters: &[Filter],
     pool: &mut Vec<usize>,
     places: &[Place],
     standings: &[Option<Standing>],
-    inside: &mut Inside,
+    judged: &mut Judged,
     sink: &mut Sink<'_>,
 ) {
     for (number, filter) in filters.iter().enumerate() {
-        let fastest = pool
-            .iter()
-            .filter_map(|&site| mean(standings, site))
-            .fold(f64::INFINITY, f64::min);
+        let fastest = Fastest::of(pool, standings);
         pool.retain(|&site| {
             let (place, standing) = (&places[site], standings[site].as_ref());
             let Some(standing) = standing else {
                 return false;
             };
-            let was_inside = inside.get(number, site);
-            let removed = judge(filter, place, standing, fastest, was_inside);
-            inside.set(number, site, removed.is_none());
+            let before = judged.get(number, site);
+            let removed = judge(filter, place, standing, fastest, before);
             match removed {
-                None => true,
+                None => {
+                    judged.set(number, site, Before::In);
+                    true
+                }
                 Some(why) => {
+                    judged.set(number, site, Before::Out);
+                    judged.forget(site, number + 1);
                     sink.removed(site, || why.to_string());
                     false
                 }
@@ -47,10 +52,24 @@ pub(super) fn apply(
     }
 }
 
-fn mean(standings: &[Option<Standing>], site: usize) -> Option<f64> {
-    standings[site]
-        .as_ref()
-        .and_then(|standing| standing.mean_ms)
+/// The fastest site that is left, as far as there is one that was measured.
+#[derive(Clone, Copy)]
+struct Fastest {
+    mean: f64,
+    spread: f64,
+}
+
+impl Fastest {
+    fn of(pool: &[usize], standings: &[Option<Standing>]) -> Option<Self> {
+        let measured = pool.iter().filter_map(|&site| {
+            let standing = standings[site].as_ref()?;
+            Some(Self {
+                mean: standing.mean_ms?,
+                spread: standing.spread_ms,
+            })
+        });
+        measured.min_by(|one, other| one.mean.total_cmp(&other.mean))
+    }
 }
 
 /// Why `filter` removes a site; `None`: it does not.
@@ -58,10 +77,9 @@ fn judge<'f>(
     filter: &'f Filter,
     place: &'f Place,
     standing: &Standing,
-    fastest: f64,
-    was_inside: bool,
+    fastest: Option<Fastest>,
+    before: Before,
 ) -> Option<Removed<'f>> {
-    let reach = if was_inside { 1.0 } else { COME_BACK };
     match filter {
         Filter::Healthy => match standing.state {
             State::Up | State::Unknown => None,
@@ -70,11 +88,17 @@ fn judge<'f>(
             }
         },
         Filter::Within { time, percent } => {
-            let mean = standing.mean_ms?;
-            let allowed = (time.as_secs_f64() * 1e3).max(fastest * percent / 100.0);
-            (mean - fastest > allowed * reach).then_some(Removed::TooFar {
+            let (mean, fastest) = (standing.mean_ms?, fastest?);
+            let allowed = (time.as_secs_f64() * 1e3).max(fastest.mean * percent / 100.0);
+            let stay = match before {
+                Before::In => {
+                    score::time_noise(standing.spread_ms.hypot(fastest.spread)).max(allowed * STAY)
+                }
+                Before::Nothing | Before::Out => 0.0,
+            };
+            (mean - fastest.mean > allowed + stay).then_some(Removed::TooFar {
                 mean,
-                fastest,
+                fastest: fastest.mean,
                 allowed,
             })
         }
@@ -94,10 +118,11 @@ fn judge<'f>(
         }
         Filter::BelowCapacity { percent } => {
             let used = place.utilisation(standing)?;
-            (used >= percent * reach).then_some(Removed::Full {
-                used,
-                percent: *percent,
-            })
+            let allowed = match before {
+                Before::Out => percent * COME_BACK,
+                Before::Nothing | Before::In => *percent,
+            };
+            (used >= allowed).then_some(Removed::Full { used, allowed })
         }
     }
 }
@@ -115,7 +140,7 @@ enum Removed<'f> {
     Family(Family),
     Full {
         used: f64,
-        percent: f64,
+        allowed: f64,
     },
 }
 
@@ -151,35 +176,59 @@ impl std::fmt::Display for Removed<'_> {
             Self::Family(Family::Ipv6) => {
                 formatter.write_str("family: the site has no IPv6 address")
             }
-            Self::Full { used, percent } => write!(
+            Self::Full { used, allowed } => write!(
                 formatter,
-                "below-capacity: {used:.0} % of the capacity is used, it may be {percent:.0} %"
+                "below-capacity: {used:.0} % of the capacity is used, wanted is less than {allowed:.0} %"
             ),
         }
     }
 }
 
-/// Who was left in by which filter. At first everybody was, so that the first decision goes by the
-/// thresholds themselves.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Inside {
-    sites: usize,
-    left: Vec<bool>,
+/// What a filter made of a site last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Before {
+    /// It was not asked.
+    #[default]
+    Nothing,
+    In,
+    Out,
 }
 
-impl Inside {
+/// What the filters made of the sites last time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Judged {
+    filters: usize,
+    /// By site, then by filter.
+    before: Vec<Before>,
+}
+
+impl Judged {
     pub fn new(filters: usize, sites: usize) -> Self {
         Self {
-            sites,
-            left: vec![true; filters * sites],
+            filters,
+            before: vec![Before::default(); filters * sites],
         }
     }
 
-    fn get(&self, filter: usize, site: usize) -> bool {
-        self.left[filter * self.sites + site]
+    /// Takes over what is known of a site, by the same filters.
+    pub fn adopt(&mut self, site: usize, other: &Self, site_there: usize) {
+        let from = site_there * other.filters;
+        let to = site * self.filters;
+        self.before[to..to + self.filters]
+            .copy_from_slice(&other.before[from..from + other.filters]);
     }
 
-    fn set(&mut self, filter: usize, site: usize, inside: bool) {
-        self.left[filter * self.sites + site] = inside;
+    /// The filters from `filter` on are not asked about a site.
+    pub fn forget(&mut self, site: usize, filter: usize) {
+        let end = (site + 1) * self.filters;
+        self.before[site * self.filters + filter..end].fill(Before::Nothing);
+    }
+
+    fn get(&self, filter: usize, site: usize) -> Before {
+        self.before[site * self.filters + filter]
+    }
+
+    fn set(&mut self, filter: usize, site: usize, before: Before) {
+        self.before[site * self.filters + filter] = before;
     }
 }

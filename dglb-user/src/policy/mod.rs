@@ -6,14 +6,21 @@
 //! owner's view.
 //!
 //! ```text
-//! standings ─▶ candidates ─▶ tiers and filters ─▶ scores and order ─▶ shares ─▶ Decision
+//! standings ─▶ pool (states, filters, tiers) ─▶ order (scores, margin) ─▶ keeps (ramp, overflow) ─▶ answer
+//!                  └─ nobody is left ─▶ all_down
 //! ```
 //!
 //! At constant standings a decision settles and then stays; a site that is down, drained or filtered out is in
 //! none, but for what the owner chose for the case that nothing is left.
 
+mod all_down;
+mod answer;
 mod chooser;
 mod filters;
+mod order;
+mod overflow;
+mod place;
+mod pool;
 mod score;
 mod shares;
 mod standing;

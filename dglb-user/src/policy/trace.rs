@@ -47,17 +47,22 @@ impl Sink<'_> {
         }
     }
 
-    /// The score of a site.
-    pub fn score(&mut self, site: usize, score: f64) {
+    /// The score of a site, if it has one.
+    pub fn score(&mut self, site: usize, score: impl FnOnce() -> Option<f64>) {
         if let Some(trace) = &mut self.0 {
-            trace.candidates[site].score = score.is_finite().then_some(score);
+            trace.candidates[site].score = score();
         }
     }
 
     /// Something that is not of one site.
     pub fn note(&mut self, note: impl FnOnce() -> String) {
+        self.note_if(|| Some(note()));
+    }
+
+    /// The same, where it takes a look to know whether there is something to say.
+    pub fn note_if(&mut self, note: impl FnOnce() -> Option<String>) {
         if let Some(trace) = &mut self.0 {
-            trace.notes.push(note());
+            trace.notes.extend(note());
         }
     }
 }
