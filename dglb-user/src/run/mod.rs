@@ -29,7 +29,7 @@ use self::{
 use crate::{
     config::{
         Config,
-        machine::{PortCheck, check_machine},
+        machine::{MachineError, PortCheck, check_machine},
         restart_needed,
     },
     control::{protocol::Reply, server},
@@ -42,7 +42,13 @@ use crate::{
 /// What keeps the node from running: nothing is left attached then that was not attached before.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    check(path, &config, PortCheck::Bind)?;
+    let problems = problems(path, &config, PortCheck::Bind);
+    if !problems.is_empty() {
+        for problem in &problems {
+            tracing::error!("{problem}");
+        }
+        bail!("this machine can't run {}: see above", path.display());
+    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -50,21 +56,15 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         .block_on(serve(path, config))
 }
 
-/// Logs what of `config` does not fit this machine.
-fn check(path: &Path, config: &Config, ports: PortCheck) -> anyhow::Result<()> {
+/// What of `config` keeps it from running on this machine; what makes it slow or deaf is logged.
+fn problems(path: &Path, config: &Config, ports: PortCheck) -> Vec<String> {
     let found = check_machine(config, ports);
     for warning in &found.warnings {
         tracing::warn!("{}: {}: {warning}", path.display(), warning.key());
     }
-    let problems: Vec<String> = found
-        .errors
-        .iter()
-        .map(|problem| format!("{}: {}: {problem}", path.display(), problem.key()))
-        .collect();
-    if !problems.is_empty() {
-        bail!("this machine can't run that:\n{}", problems.join("\n"));
-    }
-    Ok(())
+    let in_words =
+        |problem: &MachineError| format!("{}: {}: {problem}", path.display(), problem.key());
+    found.errors.iter().map(in_words).collect()
 }
 
 async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
@@ -174,7 +174,10 @@ fn acceptable(path: &Path, present: &Config) -> anyhow::Result<Config> {
             fixed.join(", ")
         );
     }
-    check(path, &config, PortCheck::Skip)?;
+    let problems = problems(path, &config, PortCheck::Skip);
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
     // What a table can't hold is found before anything is touched.
     build::incomplete_zones(&config)?;
     Ok(config)
