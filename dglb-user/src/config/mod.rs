@@ -22,6 +22,7 @@ mod probe;
 mod probe_limits;
 mod reader;
 mod report;
+mod restart;
 mod service;
 mod site;
 mod soa;
@@ -46,6 +47,7 @@ use ipnet::IpNet;
 pub use self::{
     body_regex::compile_body_regex,
     error::{ConfigError, ConfigErrors, ErrorKind},
+    restart::restart_needed,
     service::{
         AllDown, BodyMatch, DEFAULT_CAPACITY, Family, Filter, HttpProbe, LbService, LoadSource,
         Location, Margin, Overflow, Policy, Probe, ProbeKind, ProbeLimits, Profile, Scorer, Site,

@@ -108,6 +108,18 @@ impl Pinned {
     }
 }
 
+/// The kernel's counters alone; `None` when the node has no tables.
+///
+/// # Errors
+/// [`KernelError`] when they are there and can't be read.
+pub fn counters(pins: &Pins) -> Result<Option<Counters>, KernelError> {
+    let path = pins.map("counters");
+    if !path.exists() {
+        return Ok(None);
+    }
+    sum_of_counters(&Map::PerCpuArray(open(&path)?)).map(Some)
+}
+
 /// The keys of the name hash of an earlier run.
 ///
 /// # Errors

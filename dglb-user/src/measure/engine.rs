@@ -5,53 +5,54 @@
 //! again.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     future::pending,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinHandle,
+    task::yield_now,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    knowledge::Knowledge,
+    clock::{Clock, Moment},
+    keeping::Keeping,
+    knowledge::{Knowledge, believed},
     overrides::{Key, Overrides},
+    pace::{lane_of, pause_of},
     plan::Plan,
-    schedule::{Lane, Schedule},
+    replies::Listing,
+    schedule::Schedule,
     services::{Carried, Services, View},
-    store::{Batch, Store, StoreError, TargetKey, key_of},
+    store::key_of,
     timings::Timings,
 };
 use crate::{
-    config::{DnsLb, LbService, Location},
+    config::{DnsLb, Family, LbService, Location},
     control::protocol::{Reply, Request},
     event::{Asked, Event, Serving},
-    policy::Override,
+    name::OwnerName,
+    policy::{Chooser, Override},
     probe::{
         failure::Failure,
         message::{FromProber, Success, ToProber},
+        spec::Spec,
     },
 };
 
 /// How long a start waits for the first results.
 const FIRST_ROUND: Duration = Duration::from_secs(10);
-/// How often orders' ends are looked for and the store is written.
+/// How often overrides' ends and lost probes are looked for, and the store is written.
 const TICK: Duration = Duration::from_secs(1);
-/// Each target's measurements are written at least so often.
-const STORED: Duration = Duration::from_secs(300);
 /// Results that are taken before what they change is decided.
 const AT_ONCE: usize = 256;
-/// After so many failures in a row the pause of a target that is down is doubled, again and again.
-const PATIENCE_WITH_THE_DEAD: u32 = 10;
-/// The most that it is multiplied by.
-const LONGEST_BACK_OFF: u32 = 8;
-/// The shortest pause between two probes of a target, whatever is configured.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+/// How much longer than its timeout a probe may take until it is given up: then the process that does it is
+/// in trouble, not the site.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A question or an order for the engine: the requests about sites.
 #[derive(Debug)]
@@ -110,7 +111,7 @@ pub async fn run(inputs: Inputs) -> Carried {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken = Vec::with_capacity(AT_ONCE);
-    engine.decide(None);
+    engine.decide();
     loop {
         engine.order(&orders);
         if first.is_some()
@@ -139,10 +140,16 @@ pub async fn run(inputs: Inputs) -> Carried {
                     place.send(event);
                 }
             }
-            Ok(place) = orders.reserve(), if engine.is_blocked => {
-                drop(place);
+            // As many as `Engine::order` wants.
+            Ok(places) = orders.reserve_many(2), if engine.is_blocked => {
+                drop(places);
                 engine.is_blocked = false;
             }
+            is_stored = engine.keeping.written() => if is_stored {
+                engine.keeping.write(&engine.knowledge);
+            },
+            // All else comes in between.
+            () = yield_now(), if engine.has_listings() => engine.list(),
             _ = ticks.tick() => engine.tick(),
             () = sleep_until(first_round), if !is_serving => {}
             () = until(wake) => engine.wake(),
@@ -167,7 +174,7 @@ pub(super) struct Engine {
     pub overrides: Overrides,
     pub timings: Timings,
     pub prober: Prober,
-    schedule: Schedule,
+    pub schedule: Schedule,
     /// Whether the probing process knows the target.
     is_defined: Vec<bool>,
     /// Whether the target was probed by this engine: until then it is not late.
@@ -175,22 +182,25 @@ pub(super) struct Engine {
     /// Targets of which nothing is known.
     unknown: usize,
     is_blocked: bool,
-    keys: Vec<TargetKey>,
-    store: Option<Store>,
-    /// Targets whose state changed since the store was written.
-    to_store: HashSet<usize>,
-    orders_to_store: HashMap<Key, Option<Override>>,
-    /// The next target whose measurements are written in turn.
-    turn: usize,
-    writing: Option<JoinHandle<Result<(), StoreError>>>,
+    pub keeping: Keeping,
+    /// Answers that are long, in the making.
+    pub listings: VecDeque<Listing>,
+    /// What only an earlier configuration asked for: this one may be taken back soon.
+    left: Left,
     /// Whether this host could not do the last probe.
     in_trouble: bool,
     /// Services of which it matters whether they are asked for.
-    watchers: Vec<usize>,
+    pub watchers: Vec<usize>,
     /// Those whose next query is to be told.
-    to_watch: VecDeque<usize>,
-    start: Instant,
-    start_wall: SystemTime,
+    pub to_watch: VecDeque<usize>,
+    clock: Clock,
+}
+
+/// See [`Engine::left`].
+#[derive(Debug, Default)]
+struct Left {
+    targets: HashMap<Arc<Spec>, Knowledge>,
+    choosers: HashMap<(OwnerName, Family), Chooser>,
 }
 
 /// What is known of the probing process.
@@ -209,7 +219,8 @@ impl Engine {
         timings: Timings,
     ) -> Self {
         let plan = Plan::new(&dns_lb.services, &dns_lb.probe_limits);
-        let (start, start_wall) = (Instant::now(), SystemTime::now());
+        let clock = carried.clock;
+        let Moment { now, wall } = clock.moment();
         let keys: Vec<_> = plan
             .targets
             .iter()
@@ -218,22 +229,17 @@ impl Engine {
         let mut knowledge = Vec::with_capacity(plan.targets.len());
         let mut schedule = Schedule::new(plan.targets.len(), dns_lb.probe_limits.concurrency);
         for (index, target) in plan.targets.iter().enumerate() {
-            let known = carried.take(&target.spec, &keys[index], start_wall);
+            let known = carried.take(&target.spec, &keys[index], wall);
             let known = known.with_judges(&target.judges);
             let lane = lane_of(&known);
             match known.is_unknown() {
-                true => schedule.at(index, lane, Duration::ZERO),
+                true => schedule.at(index, lane, now),
                 false => {
                     let pause = pause_of(&plan, &dns_lb.services, index, &known, |_| false);
-                    schedule.within(index, lane, Duration::ZERO, pause);
+                    schedule.within(index, lane, now, pause);
                 }
             }
             knowledge.push(known);
-        }
-        if let Some(store) = &carried.store
-            && let Err(error) = store.retain(&keys.iter().copied().collect())
-        {
-            tracing::error!(%error, "what is no longer probed stays in the store");
         }
         let watched: Vec<bool> = dns_lb
             .services
@@ -248,7 +254,7 @@ impl Engine {
             "measuring starts; equal probes are one target"
         );
         Self {
-            services: Services::new(&dns_lb.services, location, &mut carried, Duration::ZERO),
+            services: Services::new(&dns_lb.services, location, &mut carried, now),
             services_config: dns_lb.services,
             overrides: carried.overrides,
             timings,
@@ -258,31 +264,25 @@ impl Engine {
             was_probed: vec![false; knowledge.len()],
             unknown,
             is_blocked: false,
-            keys,
-            store: carried.store,
-            to_store: HashSet::new(),
-            orders_to_store: HashMap::new(),
-            turn: 0,
-            writing: None,
+            keeping: Keeping::new(carried.store, keys, TICK),
+            listings: VecDeque::new(),
+            left: Left {
+                targets: carried.targets,
+                choosers: carried.choosers,
+            },
             in_trouble: false,
             watchers: (0..watched.len())
                 .filter(|&service| watched[service])
                 .collect(),
             to_watch: VecDeque::new(),
-            start,
-            start_wall,
+            clock,
             plan,
             knowledge,
         }
     }
 
-    pub fn now(&self) -> Duration {
-        self.start.elapsed()
-    }
-
-    /// The time for people, on the clock of this engine.
-    pub fn wall(&self) -> SystemTime {
-        self.start_wall + self.now()
+    pub fn moment(&self) -> Moment {
+        self.clock.moment()
     }
 
     pub fn view(&self) -> View<'_> {
@@ -291,21 +291,20 @@ impl Engine {
             plan: &self.plan,
             knowledge: &self.knowledge,
             overrides: &self.overrides,
-            now: self.now(),
-            wall: self.wall(),
+            moment: self.moment(),
         }
     }
 
-    fn decide(&mut self, probed_ns: Option<u64>) {
+    fn decide(&mut self) {
+        // As `view`, which would borrow the services too.
         let view = View {
             services: &self.services_config,
             plan: &self.plan,
             knowledge: &self.knowledge,
             overrides: &self.overrides,
-            now: self.start.elapsed(),
-            wall: self.start_wall + self.start.elapsed(),
+            moment: self.clock.moment(),
         };
-        self.services.decide(view, probed_ns);
+        self.services.decide(view);
     }
 
     /// Orders all probes whose time has come, as far as there is room.
@@ -313,7 +312,7 @@ impl Engine {
         if !self.prober.is_up {
             return;
         }
-        let now = self.now();
+        let now = self.moment().now;
         while !self.is_blocked {
             // A target is defined right before its first probe.
             let Ok(mut places) = orders.try_reserve_many(2) else {
@@ -355,17 +354,15 @@ impl Engine {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         };
-        next.map(|next| self.start + next)
+        next.map(|next| self.clock.instant(next))
     }
 
     fn wake(&mut self) {
-        let now = self.now();
-        self.services.affect_due(now);
-        self.decide(None);
+        self.services.affect_due(self.clock.moment().now);
+        self.decide();
     }
 
     fn take(&mut self, results: &mut Vec<FromProber>) {
-        let mut last_ended = None;
         for result in results.drain(..) {
             match result {
                 FromProber::Up => {
@@ -377,8 +374,7 @@ impl Engine {
                     self.prober.is_up = false;
                     self.prober.restarts += 1;
                     self.prober.reason = Some(reason);
-                    let now = self.now();
-                    self.schedule.abandon(now);
+                    self.schedule.abandon(self.clock.moment().now);
                 }
                 FromProber::Done {
                     target,
@@ -389,22 +385,21 @@ impl Engine {
                     // The process is not trusted: of what was not ordered nothing is taken.
                     let target = target as usize;
                     if target < self.knowledge.len() && self.schedule.is_running(target) {
-                        last_ended = Some(ended_ns);
-                        self.record(target, &outcome);
+                        self.record(target, &believed(outcome), Some(ended_ns));
                     }
                 }
             }
         }
-        self.decide(last_ended);
+        self.decide();
     }
 
-    fn record(&mut self, target: usize, outcome: &Result<Success, Failure>) {
+    fn record(&mut self, target: usize, outcome: &Result<Success, Failure>, ended_ns: Option<u64>) {
         self.note_trouble(outcome);
-        let (now, wall) = (self.now(), self.wall());
+        let Moment { now, wall } = self.moment();
         let known = &mut self.knowledge[target];
         let was_unknown = known.is_unknown();
         if known.record(outcome, wall) {
-            self.to_store.insert(target);
+            self.keeping.target(target);
             log_states(&self.plan, target, known, was_unknown);
         }
         let known = &self.knowledge[target];
@@ -415,20 +410,35 @@ impl Engine {
             true => self.schedule.within(target, lane_of(known), now, pause),
             false => self.schedule.after(target, lane_of(known), now, pause),
         }
-        for index in 0..self.plan.targets[target].services.len() {
-            let service = self.plan.targets[target].services[index];
-            self.services.affect(service);
+        for &service in &self.plan.targets[target].services {
+            self.services.affect(service, ended_ns);
         }
     }
 
     fn pause(&self, target: usize, now: Duration) -> Duration {
-        let is_idle = |service: usize| {
-            let idle_after = self.services_config[service].probe.idle_after;
-            let asked = self.services.all[service].asked;
-            idle_after.is_some_and(|idle_after| now.saturating_sub(asked) >= idle_after)
-        };
+        let is_idle = |service: usize| self.is_idle(service, now);
         let known = &self.knowledge[target];
         pause_of(&self.plan, &self.services_config, target, known, is_idle)
+    }
+
+    /// Gives up probes of which the process should have told long ago: else their sites would keep their states for
+    /// ever.
+    fn give_up(&mut self) {
+        let limit = |target: usize| {
+            let spec: &Spec = &self.plan.targets[target].spec;
+            Duration::from_millis(spec.timeout_ms.into()) + GRACE
+        };
+        let overdue = self.schedule.overdue(self.moment().now, limit);
+        if !overdue.is_empty() {
+            tracing::error!(
+                probes = overdue.len(),
+                "the probing process does not say what came of them; they are given up"
+            );
+        }
+        let failure = Err(Failure::Local("the probing process says nothing".into()));
+        for target in overdue {
+            self.record(target, &failure, None);
+        }
     }
 
     /// Says once when this host becomes unable to probe, and once when it is able again.
@@ -450,44 +460,6 @@ impl Engine {
         }
     }
 
-    /// A watched service was asked for.
-    fn was_asked(&mut self, service: usize) {
-        let now = self.now();
-        let Some(state) = self.services.all.get_mut(service) else {
-            return;
-        };
-        state.is_watched = false;
-        let probe = &self.services_config[service].probe;
-        let was_idle = probe
-            .idle_after
-            .is_some_and(|idle_after| now.saturating_sub(state.asked) >= idle_after);
-        state.asked = now;
-        let wall = self.start_wall + now;
-        let is_old = |known: &Knowledge, age: Duration| {
-            let age_of = |probed| wall.duration_since(probed).unwrap_or_default();
-            known.probed.is_none_or(|probed| age_of(probed) > age)
-        };
-        let age = match (probe.max_age, was_idle) {
-            (Some(age), _) => age,
-            (None, true) => probe.interval,
-            (None, false) => return,
-        };
-        let targets: Vec<usize> = self.targets_of(service);
-        for target in targets {
-            if is_old(&self.knowledge[target], age) {
-                self.schedule.hasten(target, now);
-            }
-        }
-    }
-
-    fn targets_of(&self, service: usize) -> Vec<usize> {
-        let judged = self.plan.sites[service].iter().flatten().flatten();
-        let mut targets: Vec<usize> = judged.map(|judged| judged.target).collect();
-        targets.sort_unstable();
-        targets.dedup();
-        targets
-    }
-
     fn has_news(&self) -> bool {
         self.services.has_news() || !self.to_watch.is_empty()
     }
@@ -506,7 +478,8 @@ impl Engine {
     }
 
     fn tick(&mut self) {
-        let over = self.overrides.expire(self.wall());
+        self.clock.look();
+        let over = self.overrides.expire(self.moment().wall);
         for (key, order) in over {
             tracing::info!(
                 site = key.site,
@@ -514,36 +487,15 @@ impl Engine {
                 "an operator's order is over"
             );
             self.has_changed(&key);
-            self.orders_to_store.insert(key, None);
+            self.keeping.order(key, None);
         }
+        self.give_up();
         self.watch();
-        self.write_turn();
-        self.decide(None);
-    }
-
-    /// Has the next query told for services of which it matters.
-    fn watch(&mut self) {
-        let (now, wall) = (self.now(), self.wall());
-        for index in 0..self.watchers.len() {
-            let service = self.watchers[index];
-            if self.services.all[service].is_watched {
-                continue;
-            }
-            let probe = &self.services_config[service].probe;
-            let unasked = now.saturating_sub(self.services.all[service].asked);
-            let may_be_idle = probe.idle_after.is_some_and(|idle| unasked >= idle / 2);
-            let is_old = probe.max_age.is_some_and(|age| {
-                self.targets_of(service).into_iter().any(|target| {
-                    self.knowledge[target]
-                        .probed
-                        .is_none_or(|probed| wall.duration_since(probed).unwrap_or_default() > age)
-                })
-            });
-            if may_be_idle || is_old {
-                self.services.all[service].is_watched = true;
-                self.to_watch.push_back(service);
-            }
+        if self.keeping.tick(&self.knowledge) {
+            // The store has all of it by now.
+            self.left = Left::default();
         }
+        self.decide();
     }
 
     /// Sites that an order is for are looked at again.
@@ -560,144 +512,46 @@ impl Engine {
                     .any(|site| site.name == key.site)
             };
             if is_meant && has_site() {
-                self.services.affect(service);
+                self.services.affect(service, None);
             }
         }
     }
 
-    /// An operator's order, or that it is taken back; a ramp begins then.
-    pub fn set_override(&mut self, key: Key, order: Option<Override>) {
-        let before = self.overrides.set(key.clone(), order.clone());
-        if order.is_none() && before.is_some() {
-            let wall = self.wall();
-            for target in self.targets_of_site(&key) {
-                self.knowledge[target].come_back(wall);
-            }
-        }
+    /// An operator's order, or that it is taken back; `reply` is told `said` when it is on the disk.
+    pub fn set_override(
+        &mut self,
+        key: Key,
+        order: Option<Override>,
+        reply: oneshot::Sender<Reply>,
+        said: String,
+    ) {
+        let wall = self.moment().wall;
+        self.overrides.set(&key, order.clone(), wall);
         self.has_changed(&key);
-        self.orders_to_store.insert(key, order);
-        self.decide(None);
-        self.write_turn();
-    }
-
-    fn targets_of_site(&self, key: &Key) -> Vec<usize> {
-        let mut targets = Vec::new();
-        for (service, config) in self.services_config.iter().enumerate() {
-            let name = &self.services.all[service].name;
-            if key.service.as_ref().is_some_and(|wanted| wanted != name) {
-                continue;
-            }
-            for (site, config) in config.sites.iter().enumerate() {
-                if config.name == key.site {
-                    let judged = self.plan.sites[service]
-                        .iter()
-                        .filter_map(|sites| sites[site]);
-                    targets.extend(judged.map(|judged| judged.target));
-                }
-            }
-        }
-        targets
-    }
-
-    /// Writes what changed, and a few of all measurements in turn; in another thread, one batch at a time.
-    fn write_turn(&mut self) {
-        let Some(store) = self.store.clone() else {
-            return;
-        };
-        if self
-            .writing
-            .as_ref()
-            .is_some_and(|writing| !writing.is_finished())
-        {
-            return;
-        }
-        self.writing = None;
-        let count = self.knowledge.len();
-        let ticks = (STORED.as_secs() / TICK.as_secs()).max(1) as usize;
-        let turn = count.div_ceil(ticks).min(count);
-        let in_turn = (self.turn..self.turn + turn).map(|target| target % count.max(1));
-        self.to_store.extend(in_turn);
-        self.turn = (self.turn + turn) % count.max(1);
-        let batch = self.batch();
-        if batch.is_empty() {
-            return;
-        }
-        self.writing = Some(tokio::task::spawn_blocking(move || {
-            store.write(&batch).inspect_err(|error| {
-                tracing::error!(%error, "measurements would not survive a restart");
-            })
-        }));
-    }
-
-    fn batch(&mut self) -> Batch {
-        let mut batch = Batch::default();
-        for target in self.to_store.drain() {
-            batch.target(self.keys[target], &self.knowledge[target]);
-        }
-        for (key, order) in self.orders_to_store.drain() {
-            batch.order(&key, order.as_ref());
-        }
-        batch
+        self.decide();
+        self.keeping.order(key, order);
+        self.keeping.tell(reply, said);
+        self.keeping.write(&self.knowledge);
     }
 
     /// Writes all, and gives what the next engine takes over.
-    async fn end(mut self) -> Carried {
-        if let Some(writing) = self.writing.take() {
-            // What went wrong was told.
-            let _ = writing.await;
-        }
-        self.to_store.extend(0..self.knowledge.len());
-        let batch = self.batch();
-        if let Some(store) = self.store.clone() {
-            let written = tokio::task::spawn_blocking(move || store.write(&batch)).await;
-            if let Ok(Err(error)) = written {
-                tracing::error!(%error, "measurements do not survive this end");
-            }
-        }
+    async fn end(self) -> Carried {
+        let store = self.keeping.end(&self.knowledge).await;
         let specs = self.plan.targets.into_iter().map(|target| target.spec);
+        let Left {
+            mut targets,
+            mut choosers,
+        } = self.left;
+        targets.extend(specs.zip(self.knowledge));
+        choosers.extend(self.services.into_choosers(&self.services_config));
         Carried {
-            targets: specs.zip(self.knowledge).collect(),
-            choosers: self.services.into_choosers(&self.services_config),
+            targets,
+            choosers,
             overrides: self.overrides,
-            store: self.store,
+            store,
+            clock: self.clock,
         }
     }
-}
-
-fn lane_of(known: &Knowledge) -> Lane {
-    match known.is_unknown() || known.is_up() {
-        true => Lane::Living,
-        false => Lane::Down,
-    }
-}
-
-/// From the end of a probe to the next: quick while a failure is not yet confirmed; slower for what nobody asks
-/// for and for the long dead.
-fn pause_of(
-    plan: &Plan,
-    services: &[LbService],
-    target: usize,
-    known: &Knowledge,
-    is_idle: impl Fn(usize) -> bool,
-) -> Duration {
-    if known.is_failing() || known.is_unknown() {
-        return plan.targets[target].retry.max(SHORTEST_PAUSE);
-    }
-    let of_service = |&service: &usize| {
-        let effective = services[service].effective_interval();
-        match is_idle(service) {
-            true => effective.max(services[service].probe.idle_interval),
-            false => effective,
-        }
-    };
-    let pauses = plan.targets[target].services.iter().map(of_service);
-    let pause = pauses.min().unwrap_or(FIRST_ROUND);
-    let doublings = match known.is_up() {
-        true => 0,
-        false => known.failures_in_a_row() / PATIENCE_WITH_THE_DEAD,
-    };
-    let factor = 1_u32.checked_shl(doublings).unwrap_or(LONGEST_BACK_OFF);
-    (pause * factor.clamp(1, LONGEST_BACK_OFF)).max(SHORTEST_PAUSE)
 }
 
 /// Says what became of a target; of the many that are found well at a start only at level debug.

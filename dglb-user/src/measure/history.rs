@@ -7,11 +7,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::judge::Patience;
 use crate::policy::State;
 
 /// Length of one span.
 pub const SPAN: Duration = Duration::from_secs(60);
-/// Spans that are kept: three hours. 40,000 targets need 86 MB at 12 octets each.
+/// Spans that are kept: three hours. 40,000 targets need 86 MB at 12 octets each, if no room is held that is not
+/// used.
 const SPANS: usize = 180;
 /// Changes of state that are kept.
 const CHANGES: usize = 32;
@@ -80,6 +82,8 @@ pub struct Change {
     pub state: State,
     /// Why.
     pub reason: String,
+    /// For those of this patience; `None`: for all.
+    pub patience: Option<Patience>,
 }
 
 /// The last hours of one target.
@@ -98,6 +102,10 @@ impl History {
             if self.spans.len() == SPANS {
                 self.spans.pop_front();
             }
+            if self.spans.len() == self.spans.capacity() {
+                let more = self.spans.len().clamp(4, SPANS);
+                self.spans.reserve_exact(more.min(SPANS - self.spans.len()));
+            }
             self.spans.push_back(Span {
                 minute,
                 succeeded: 0,
@@ -113,11 +121,20 @@ impl History {
     }
 
     /// The state changed.
-    pub fn change(&mut self, at: SystemTime, state: State, reason: String) {
+    pub fn change(&mut self, change: Change) {
         if self.changes.len() == CHANGES {
             self.changes.pop_front();
         }
-        self.changes.push_back(Change { at, state, reason });
+        self.changes.push_back(change);
+    }
+
+    /// Octets on the heap.
+    #[cfg(test)]
+    pub fn octets(&self) -> usize {
+        let reasons = self.changes.iter().map(|change| change.reason.capacity());
+        self.spans.capacity() * size_of::<Span>()
+            + self.changes.capacity() * size_of::<Change>()
+            + reasons.sum::<usize>()
     }
 
     /// Oldest first.
@@ -184,10 +201,30 @@ mod tests {
     }
 
     #[test]
+    fn no_room_is_held_that_is_not_used() {
+        let mut history = History::default();
+        for minute in 0..400 {
+            let now = UNIX_EPOCH + Duration::from_secs(minute * 60);
+            history.record(now, Some(1.0), State::Up);
+            let (length, capacity) = (history.spans.len(), history.spans.capacity());
+            assert!(
+                capacity <= SPANS && capacity <= (2 * length).max(4),
+                "{capacity} for {length}"
+            );
+        }
+        assert_eq!(history.spans.len(), SPANS);
+    }
+
+    #[test]
     fn only_the_last_changes_are_kept() {
         let mut history = History::default();
         for number in 0..40 {
-            history.change(UNIX_EPOCH, State::Up, number.to_string());
+            history.change(Change {
+                at: UNIX_EPOCH,
+                state: State::Up,
+                reason: number.to_string(),
+                patience: None,
+            });
         }
         let reasons: Vec<_> = history
             .changes()

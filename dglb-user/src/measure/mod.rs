@@ -8,7 +8,7 @@
 //! ```text
 //! services ─▶ plan (equal probes are one target) ─▶ schedule ─▶ ToProber::Probe
 //!    judges, figures, history ◀─ knowledge ◀───────────────────── FromProber::Done
-//!            │                      └──▶ store
+//!            │                      └──▶ keeping ─▶ store
 //!            └─▶ policy::Chooser ─▶ Event::Serve
 //! ```
 //!
@@ -16,12 +16,15 @@
 //! host can probe ([`crate::probe::failure::Failure::Local`]) and no probe waits for a free place (told as
 //! lateness). *Interval* is the one that the site's budget allows.
 
+mod clock;
 pub mod engine;
 pub mod figures;
 pub mod history;
 pub mod judge;
+mod keeping;
 mod knowledge;
 mod overrides;
+mod pace;
 pub(crate) mod plan;
 mod replies;
 mod schedule;
@@ -32,6 +35,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod timings;
+mod watching;
 
 pub use self::{
     engine::{Command, Inputs, run},

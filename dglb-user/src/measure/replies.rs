@@ -1,10 +1,13 @@
 //! What the engine says to people: sites, how they are chosen, their last hours; and what people order.
 
-use std::time::SystemTime;
+use std::{net::IpAddr, time::Duration};
+
+use tokio::sync::oneshot;
 
 use super::{
     engine::{Command, Engine},
-    history::SPAN,
+    history::{Change, SPAN},
+    knowledge::REPORTED,
     overrides::Key,
     plan::{Judged, address_of},
 };
@@ -15,24 +18,55 @@ use crate::{
         Request, SiteView, Sites, StateChange,
     },
     event::Selection,
-    policy::{Override, OverrideKind},
+    policy::{Override, OverrideKind, State},
 };
+
+/// Services of which the sites are told in one go: 40,000 sites take a while, and probes shall not wait.
+const LISTED_AT_ONCE: usize = 100;
+/// Sites whose history is told at once: three hours of one are ten kilobytes.
+const HISTORIES: usize = 64;
+
+/// A list of sites in the making.
+#[derive(Debug)]
+pub struct Listing {
+    /// Whose are still to come, last first.
+    services: Vec<usize>,
+    sites: Vec<SiteView>,
+    reply: oneshot::Sender<Reply>,
+}
 
 impl Engine {
     /// Does what is wanted.
     pub fn execute(&mut self, command: Command) {
         let Command { request, reply } = command;
         let said = match request {
-            Request::Sites { service } => self.sites(service.as_deref()),
-            Request::Explain { name, family, .. } => self.explain(&name, family),
-            Request::History { site, service } => self.history(&site, service.as_deref()),
+            Request::Sites { service } => match self.services_named(service.as_deref()) {
+                Ok(mut services) => {
+                    services.reverse();
+                    self.listings.push_back(Listing {
+                        services,
+                        sites: Vec::new(),
+                        reply,
+                    });
+                    return;
+                }
+                Err(error) => Err(error),
+            },
             Request::Override {
                 site,
                 service,
                 kind,
                 reason,
                 for_,
-            } => self.order_site(Key { site, service }, kind, reason, for_),
+            } => match self.order_site(Key { site, service }, kind, reason, for_) {
+                Ok((key, order, said)) => {
+                    self.set_override(key, order, reply, said);
+                    return;
+                }
+                Err(error) => Err(error),
+            },
+            Request::Explain { name, family, .. } => self.explain(&name, family),
+            Request::History { site, service } => self.history(&site, service.as_deref()),
             Request::Status | Request::Reload => {
                 Err("this is no question about sites: a fault of dglb".into())
             }
@@ -41,20 +75,41 @@ impl Engine {
         let _ = reply.send(said.unwrap_or_else(Reply::Error));
     }
 
-    fn sites(&self, service: Option<&str>) -> Result<Reply, String> {
-        let meant = self.services_named(service)?;
-        let sites = meant.into_iter().flat_map(|service| self.views(service));
-        Ok(Reply::Sites(Sites {
-            prober: ProberStatus {
-                running: self.prober.is_up,
-                restarts: self.prober.restarts,
-                reason: self.prober.reason.clone(),
-                targets: self.knowledge.len(),
-                lateness_ms: self.timings.lateness(),
-                probe_to_tables_ms: self.timings.to_tables(),
-            },
-            sites: sites.collect(),
-        }))
+    /// Whether [`Self::list`] has something to do.
+    pub fn has_listings(&self) -> bool {
+        !self.listings.is_empty()
+    }
+
+    /// Goes on with the first list of sites.
+    pub fn list(&mut self) {
+        let Some(mut listing) = self.listings.pop_front() else {
+            return;
+        };
+        for _ in 0..LISTED_AT_ONCE {
+            match listing.services.pop() {
+                Some(service) => self.views(service, &mut listing.sites),
+                None => break,
+            }
+        }
+        if !listing.services.is_empty() && !listing.reply.is_closed() {
+            self.listings.push_front(listing);
+            return;
+        }
+        let _ = listing.reply.send(Reply::Sites(Sites {
+            prober: self.prober_status(),
+            sites: listing.sites,
+        }));
+    }
+
+    fn prober_status(&self) -> ProberStatus {
+        ProberStatus {
+            running: self.prober.is_up,
+            restarts: self.prober.restarts,
+            reason: self.prober.reason.clone(),
+            targets: self.knowledge.len(),
+            lateness_ms: self.timings.lateness(),
+            probe_to_tables_ms: self.timings.to_tables(),
+        }
     }
 
     /// The services that are meant: one, or all.
@@ -82,40 +137,40 @@ impl Engine {
         })
     }
 
-    fn views(&self, service: usize) -> Vec<SiteView> {
-        let mut views = Vec::new();
+    fn views(&self, service: usize, views: &mut Vec<SiteView>) {
+        let standings = Family::ALL.map(|family| {
+            let mut standings = Vec::new();
+            self.view().standings_into(service, family, &mut standings);
+            standings
+        });
         for (site, config) in self.services_config[service].sites.iter().enumerate() {
             for family in Family::ALL {
                 let judged = self.plan.sites[service][family as usize][site];
                 if let Some((judged, address)) = judged.zip(address_of(config, family)) {
-                    views.push(self.site_view(service, site, family, judged, address));
+                    let standing = standings[family as usize][site].as_ref();
+                    let state = standing.map(|standing| standing.state).unwrap_or_default();
+                    views.push(self.site_view((service, site, family), judged, address, state));
                 }
             }
         }
-        views
     }
 
     fn site_view(
         &self,
-        service: usize,
-        site: usize,
-        family: Family,
+        (service, site, family): (usize, usize, Family),
         judged: Judged,
-        address: std::net::IpAddr,
+        address: IpAddr,
+        state: State,
     ) -> SiteView {
         let config = &self.services_config[service];
-        let state = &self.services.all[service];
+        let service = &self.services.all[service];
         let known = &self.knowledge[judged.target];
         let (_, judge) = &known.judges[judged.judge];
-        let mut standings = Vec::new();
-        self.view().standings_into(service, family, &mut standings);
-        let standing = standings[site].as_ref();
-        let decision = state.sides[family as usize].decision.as_ref();
-        let overridden = self
-            .overrides
-            .of(&state.name, &config.sites[site].name, self.wall());
-        let (since, reason) = match overridden {
-            Some(order) => (
+        let decision = service.sides[family as usize].decision.as_ref();
+        let name = &config.sites[site].name;
+        let overridden = self.overrides.of(&service.name, name, self.moment().wall);
+        let (since, reason) = match (overridden, known.drained) {
+            (Some(order), _) => (
                 Some(order.since),
                 Some(format!(
                     "{} by an operator: {}",
@@ -123,17 +178,15 @@ impl Engine {
                     order.reason
                 )),
             ),
-            None if judge.is_up() && known.wants_drain() => {
-                (judge.since, Some("reported by the site".into()))
-            }
-            None => (judge.since, judge.reason.clone()),
+            (None, Some(since)) if judge.is_up() => (Some(since), Some(REPORTED.into())),
+            (None, Some(_) | None) => (judge.since, judge.reason.clone()),
         };
         let figures = &known.figures;
         SiteView {
-            service: state.name.clone(),
-            site: config.sites[site].name.clone(),
+            service: service.name.clone(),
+            site: name.clone(),
             address,
-            state: standing.map_or(judge.state, |standing| standing.state),
+            state,
             since,
             reason,
             overridden: overridden.cloned(),
@@ -170,7 +223,7 @@ impl Engine {
         let mut standings = Vec::new();
         self.view().standings_into(service, family, &mut standings);
         let side = &self.services.all[service].sides[family as usize];
-        let (decision, trace) = side.chooser.explain(&standings, self.now());
+        let (decision, trace) = side.chooser.explain(&standings, self.moment().now);
         let address = |site: usize| address_of(&config.sites[site], family);
         let mut candidates: Vec<CandidateView> = trace
             .candidates
@@ -215,65 +268,81 @@ impl Engine {
 
     fn history(&self, site: &str, service: Option<&str>) -> Result<Reply, String> {
         self.check_site(site, service)?;
-        let mut histories = Vec::new();
+        let mut places = Vec::new();
         for service in self.services_named(service)? {
-            for (index, config) in self.services_config[service].sites.iter().enumerate() {
-                if config.name != site {
-                    continue;
-                }
-                for family in Family::ALL {
-                    let judged = self.plan.sites[service][family as usize][index];
-                    let Some((judged, address)) = judged.zip(address_of(config, family)) else {
-                        continue;
-                    };
-                    let history = &self.knowledge[judged.target].history;
-                    let spans = history.spans().map(|span| HistorySpan {
-                        start: span.start(),
-                        latency_ms: span.mean_ms(),
-                        max_ms: span.max_ms(),
-                        probes: u32::from(span.succeeded) + u32::from(span.failed),
-                        failed: span.failed.into(),
-                        state: span.state,
-                    });
-                    let changes = history.changes().map(|change| StateChange {
-                        at: change.at,
-                        state: change.state,
-                        reason: change.reason.clone(),
-                    });
-                    histories.push(History {
-                        service: self.services.all[service].name.clone(),
-                        site: site.to_owned(),
-                        address,
-                        span_s: SPAN.as_secs() as u32,
-                        spans: spans.collect(),
-                        changes: changes.collect(),
-                    });
-                }
-            }
+            let sites = &self.services_config[service].sites;
+            let found = sites.iter().position(|config| config.name == site);
+            places.extend(found.map(|index| (service, index)));
         }
-        Ok(Reply::History(histories))
+        if places.len() > HISTORIES {
+            let count = places.len();
+            let names = places
+                .iter()
+                .map(|(service, _)| self.services.all[*service].name.as_str());
+            return Err(format!(
+                "{count} services have a site \"{site}\": name one of them (--service): {}",
+                some_of(names)
+            ));
+        }
+        let histories = places.into_iter().flat_map(|(service, index)| {
+            let of_family = move |family| self.history_of(service, index, family);
+            Family::ALL.into_iter().filter_map(of_family)
+        });
+        Ok(Reply::History(histories.collect()))
     }
 
+    fn history_of(&self, service: usize, site: usize, family: Family) -> Option<History> {
+        let config = &self.services_config[service].sites[site];
+        let judged = self.plan.sites[service][family as usize][site]?;
+        let known = &self.knowledge[judged.target];
+        let (patience, _) = &known.judges[judged.judge];
+        let spans = known.history.spans().map(|span| HistorySpan {
+            start: span.start(),
+            latency_ms: span.mean_ms(),
+            max_ms: span.max_ms(),
+            probes: u32::from(span.succeeded) + u32::from(span.failed),
+            failed: span.failed.into(),
+            state: span.state,
+        });
+        // Others of the same target may be more or less patient.
+        let is_own = |other: &Change| other.patience.is_none_or(|other| other == *patience);
+        let changes = known.history.changes().filter(|change| is_own(change));
+        let changes = changes.map(|change| StateChange {
+            at: change.at,
+            state: change.state,
+            reason: change.reason.clone(),
+        });
+        Some(History {
+            service: self.services.all[service].name.clone(),
+            site: config.name.clone(),
+            address: address_of(config, family)?,
+            span_s: SPAN.as_secs() as u32,
+            spans: spans.collect(),
+            changes: changes.collect(),
+        })
+    }
+
+    /// What is to be set, and what is said of it.
     fn order_site(
-        &mut self,
+        &self,
         mut key: Key,
         kind: Option<OverrideKind>,
         reason: String,
-        for_: Option<std::time::Duration>,
-    ) -> Result<Reply, String> {
+        for_: Option<Duration>,
+    ) -> Result<(Key, Option<Override>, String), String> {
         self.check_site(&key.site, key.service.as_deref())?;
         if let Some(service) = &key.service {
             let service = self.services_named(Some(service))?[0];
             key.service = Some(self.services.all[service].name.clone());
         }
-        let now: SystemTime = self.wall();
+        let now = self.moment().wall;
         let order = kind.map(|kind| Override {
             kind,
             reason: reason.clone(),
             since: now,
             until: for_.and_then(|length| now.checked_add(length)),
         });
-        let had = self.overrides.iter().any(|(other, _)| *other == key);
+        let had = self.overrides.get(&key).is_some();
         let site = &key.site;
         let place = match &key.service {
             Some(service) => format!("{site} in {service}"),
@@ -295,8 +364,7 @@ impl Engine {
             }
         };
         tracing::info!("{said}");
-        self.set_override(key, order);
-        Ok(Reply::Done(said))
+        Ok((key, order, said))
     }
 
     /// Whether there is such a site.

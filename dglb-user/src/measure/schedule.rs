@@ -27,8 +27,10 @@ pub enum Lane {
 /// Where a target is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
+    /// Until then.
     Waiting(Lane, Duration),
-    Running(Lane),
+    /// Since then.
+    Running(Lane, Duration),
     Nowhere,
 }
 
@@ -84,7 +86,7 @@ impl Schedule {
 
     /// Whether it is being probed.
     pub fn is_running(&self, target: usize) -> bool {
-        matches!(self.places[target], Place::Running(_))
+        matches!(self.places[target], Place::Running(..))
     }
 
     /// The next probe whose time has come and that has a place, which it takes; and how late it is.
@@ -102,7 +104,7 @@ impl Schedule {
                 let queue = self.queue(lane);
                 queue.waiting.pop();
                 queue.running += 1;
-                self.places[target] = Place::Running(lane);
+                self.places[target] = Place::Running(lane, now);
                 return Some((target, now - due));
             }
         }
@@ -121,14 +123,25 @@ impl Schedule {
     /// Gives up all that run: they are due again at once.
     pub fn abandon(&mut self, now: Duration) {
         for target in 0..self.places.len() {
-            if let Place::Running(lane) = self.places[target] {
+            if let Place::Running(lane, _) = self.places[target] {
                 self.at(target, lane, now);
             }
         }
     }
 
+    /// Those that have been probed for longer than `limit` says of each. Looks at all: not for every result.
+    pub fn overdue(&self, now: Duration, limit: impl Fn(usize) -> Duration) -> Vec<usize> {
+        let since = |target: usize| match self.places[target] {
+            Place::Running(_, since) => Some(now.saturating_sub(since)),
+            Place::Waiting(..) | Place::Nowhere => None,
+        };
+        (0..self.places.len())
+            .filter(|&target| since(target).is_some_and(|time| time > limit(target)))
+            .collect()
+    }
+
     fn leave(&mut self, target: usize) {
-        if let Place::Running(lane) = self.places[target] {
+        if let Place::Running(lane, _) = self.places[target] {
             self.queue(lane).running -= 1;
         }
         self.places[target] = Place::Nowhere;
@@ -251,6 +264,20 @@ mod tests {
         schedule.hasten(0, 3 * SECOND);
         assert!(schedule.is_running(0));
         assert_eq!(start_all(&mut schedule, 200 * SECOND), [0_usize; 0]);
+    }
+
+    #[test]
+    fn what_runs_too_long_is_found() {
+        let mut schedule = of(3, 8);
+        schedule.at(2, Lane::Living, 9 * SECOND);
+        assert_eq!(start_all(&mut schedule, SECOND), [0, 1]);
+        let limit = |target| match target {
+            0 => 4 * SECOND,
+            _ => 5 * SECOND,
+        };
+        assert_eq!(schedule.overdue(5 * SECOND, limit), [0_usize; 0]);
+        assert_eq!(schedule.overdue(6 * SECOND, limit), [0]);
+        assert_eq!(schedule.overdue(60 * SECOND, limit), [0, 1]);
     }
 
     #[test]

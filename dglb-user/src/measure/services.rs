@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    clock::{Clock, Moment},
     knowledge::Knowledge,
     overrides::Overrides,
     plan::{Judged, Plan},
@@ -29,6 +30,8 @@ pub struct Carried {
     pub(super) choosers: HashMap<(OwnerName, Family), Chooser>,
     pub(super) overrides: Overrides,
     pub(super) store: Option<Store>,
+    /// Goes on: choosers remember times.
+    pub(super) clock: Clock,
 }
 
 impl Carried {
@@ -66,8 +69,12 @@ pub struct ServiceState {
     pub sides: [Side; 2],
     /// What the publisher was told last.
     told: Option<Serving>,
-    /// Set while it waits to be told: when the probe ended that made it so.
-    waiting: Option<Option<u64>>,
+    /// Whether it waits to be told.
+    is_waiting: bool,
+    /// When the first probe ended of those that were not decided on, or are not told, yet.
+    probed_ns: Option<u64>,
+    /// When to decide again although nothing changed.
+    again: Option<Duration>,
     /// When it was asked for last, on the engine's clock.
     pub asked: Duration,
     /// Whether the next query is to be told.
@@ -83,7 +90,7 @@ pub struct Services {
     is_affected: Vec<bool>,
     /// To be told.
     outbox: VecDeque<usize>,
-    /// When to decide again although nothing changed.
+    /// When to decide again although nothing changed; entries may be old.
     again: BinaryHeap<Reverse<(Duration, usize)>>,
     /// A buffer.
     standings: Vec<Option<Standing>>,
@@ -96,10 +103,7 @@ pub struct View<'v> {
     pub plan: &'v Plan,
     pub knowledge: &'v [Knowledge],
     pub overrides: &'v Overrides,
-    /// On the engine's clock.
-    pub now: Duration,
-    /// The same moment, for people.
-    pub wall: SystemTime,
+    pub moment: Moment,
 }
 
 impl Services {
@@ -120,12 +124,13 @@ impl Services {
                     decision: None,
                 }
             });
-            let name = service.name.to_string();
             ServiceState {
-                name: name.strip_suffix('.').unwrap_or(&name).to_owned(),
+                name: plain_name(service),
                 sides,
                 told: None,
-                waiting: None,
+                is_waiting: false,
+                probed_ns: None,
+                again: None,
                 asked: now,
                 is_watched: false,
             }
@@ -151,8 +156,11 @@ impl Services {
         choosers
     }
 
-    /// Something of this service changed.
-    pub fn affect(&mut self, service: usize) {
+    /// Something of this service changed, by a probe that ended at `probed_ns` if it was one.
+    pub fn affect(&mut self, service: usize, probed_ns: Option<u64>) {
+        let state = &mut self.all[service];
+        // The first one waits longest for what it changes.
+        state.probed_ns = state.probed_ns.or(probed_ns);
         if !std::mem::replace(&mut self.is_affected[service], true) {
             self.affected.push_back(service);
         }
@@ -165,7 +173,10 @@ impl Services {
                 return;
             }
             self.again.pop();
-            self.affect(service);
+            if self.all[service].again == Some(due) {
+                self.all[service].again = None;
+                self.affect(service, None);
+            }
         }
     }
 
@@ -175,29 +186,36 @@ impl Services {
     }
 
     /// Decides for all that are affected; what is to be answered otherwise than before goes to the outbox.
-    pub fn decide(&mut self, view: View<'_>, probed_ns: Option<u64>) {
+    pub fn decide(&mut self, view: View<'_>) {
         while let Some(service) = self.affected.pop_front() {
             self.is_affected[service] = false;
-            for (index, family) in Family::ALL.into_iter().enumerate() {
-                let mut standings = std::mem::take(&mut self.standings);
-                view.standings_into(service, family, &mut standings);
-                let side = &mut self.all[service].sides[index];
-                let decision = side.chooser.choose(&standings, view.now);
-                self.standings = standings;
-                if let Some(again) = decision.again {
-                    self.again.push(Reverse((again.max(view.now), service)));
-                }
-                log_change(view, service, family, side.decision.as_ref(), &decision);
-                side.decision = Some(decision);
-            }
+            self.decide_service(view, service);
             let state = &mut self.all[service];
             if state.serving() == state.told {
-                continue;
-            }
-            if state.waiting.is_none() {
+                // Nothing to tell, or no longer.
+                state.probed_ns = None;
+            } else if !std::mem::replace(&mut state.is_waiting, true) {
                 self.outbox.push_back(service);
             }
-            state.waiting = Some(probed_ns);
+        }
+    }
+
+    fn decide_service(&mut self, view: View<'_>, service: usize) {
+        let now = view.moment.now;
+        let mut again: Option<Duration> = None;
+        for (index, family) in Family::ALL.into_iter().enumerate() {
+            view.standings_into(service, family, &mut self.standings);
+            let side = &mut self.all[service].sides[index];
+            let decision = side.chooser.choose(&self.standings, now);
+            again = [again, decision.again].into_iter().flatten().min();
+            log_change(view, service, family, side.decision.as_ref(), &decision);
+            side.decision = Some(decision);
+        }
+        let again = again.map(|again| again.max(now));
+        if again != self.all[service].again {
+            self.all[service].again = again;
+            self.again
+                .extend(again.map(|again| Reverse((again, service))));
         }
     }
 
@@ -210,7 +228,8 @@ impl Services {
     pub fn news(&mut self) -> Option<(usize, Serving, Option<u64>)> {
         while let Some(service) = self.outbox.pop_front() {
             let state = &mut self.all[service];
-            let probed_ns = state.waiting.take().flatten();
+            state.is_waiting = false;
+            let probed_ns = state.probed_ns.take();
             let serving = state.serving();
             // It may have changed back meanwhile.
             if serving != state.told
@@ -269,38 +288,44 @@ impl View<'_> {
     fn standing(&self, service: &LbService, site: &str, judged: Judged) -> Standing {
         let known = &self.knowledge[judged.target];
         let (patience, judge) = &known.judges[judged.judge];
-        let state = match self.overridden(service, site) {
-            Some(OverrideKind::Drained) => State::Drained,
-            Some(OverrideKind::Down) => State::Down,
-            Some(OverrideKind::Up) => State::Up,
-            None if judge.is_up() && known.wants_drain() => State::Drained,
-            None => judge.state,
+        let (order, let_in) = match self.overrides.name(site) {
+            // Mostly, and then no name is to be made.
+            false => (None, None),
+            true => {
+                let name = plain_name(service);
+                let order = self.overrides.of(&name, site, self.moment.wall);
+                let let_in = self.overrides.let_in(&name, site);
+                (order.map(|order| order.kind), let_in)
+            }
         };
         let figures = &known.figures;
         Standing {
-            state,
+            state: match order {
+                Some(OverrideKind::Drained) => State::Drained,
+                Some(OverrideKind::Down) => State::Down,
+                Some(OverrideKind::Up) => State::Up,
+                None if judge.is_up() && known.drained.is_some() => State::Drained,
+                None => judge.state,
+            },
             mean_ms: figures.mean_ms,
             spread_ms: figures.spread_ms,
             loss_percent: figures.loss * 100.0,
             load: figures.load.and_then(|load| load.load),
             weight: figures.load.and_then(|load| load.weight),
             failing: (judge.failing() > 0).then_some((judge.failing(), patience.fall)),
-            back_since: judge.back_since.map(|since| {
-                let ago = self.wall.duration_since(since).unwrap_or_default();
-                self.now.saturating_sub(ago)
-            }),
+            back_since: judge
+                .back_since
+                .max(let_in)
+                .map(|since| self.moment.time_of(since)),
         }
     }
+}
 
-    fn overridden(&self, service: &LbService, site: &str) -> Option<OverrideKind> {
-        // Mostly there is no order at all, and no name to be made.
-        self.overrides.iter().next()?;
-        let name = service.name.to_string();
-        let name = name.strip_suffix('.').unwrap_or(&name);
-        self.overrides
-            .of(name, site, self.wall)
-            .map(|order| order.kind)
-    }
+/// The balanced name, without the dot at the end.
+pub fn plain_name(service: &LbService) -> String {
+    let mut name = service.name.to_string();
+    name.truncate(name.trim_end_matches('.').len());
+    name
 }
 
 fn log_change(

@@ -28,6 +28,10 @@ const TARGETS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("targets
 /// By site and service: an operator's order.
 const OVERRIDES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("overrides-1");
 
+/// Octets of pages that redb keeps in memory: what is written is read again at a start only. Its default is
+/// a GiB.
+const CACHE: usize = 8 << 20;
+
 /// Octets of a target's key.
 const KEY: usize = 16;
 
@@ -122,7 +126,10 @@ impl Store {
                 .truncate(false)
                 .mode(0o600)
                 .open(path)?;
-            let mut database = redb::Builder::new().create_with_backend(FileBackend::new(file)?)?;
+            let backend = FileBackend::new(file)?;
+            let mut database = redb::Builder::new()
+                .set_cache_size(CACHE)
+                .create_with_backend(backend)?;
             // Pages are read unchecked after this: those that a crash left half written would end the
             // process.
             if !database.check_integrity()? {

@@ -79,6 +79,11 @@ impl Answers {
         }
     }
 
+    /// What the sockets answered.
+    pub fn counted(&self) -> Counters {
+        (self.now().counted)()
+    }
+
     /// All sites; none at a role without.
     pub async fn sites(&self) -> Vec<SiteView> {
         match self.of_sites(Request::Sites { service: None }).await {
@@ -89,7 +94,7 @@ impl Answers {
 
     async fn status(&self) -> Reply {
         let sites = self.sites().await;
-        let status = Status::new(&sites, &(self.now().counted)());
+        let status = Status::new(&sites, &self.counted());
         match serde_json::to_value(status) {
             Ok(status) => Reply::Status(status),
             Err(error) => Reply::Error(format!("the status can't be written: {error}")),

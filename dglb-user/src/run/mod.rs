@@ -8,6 +8,7 @@
 mod control;
 mod generation;
 mod measuring;
+mod metrics;
 mod node;
 mod tasks;
 mod watched;
@@ -28,7 +29,8 @@ use self::{
 use crate::{
     config::{
         Config,
-        machine::{PortCheck, check_machine},
+        machine::{MachineError, PortCheck, check_machine},
+        restart_needed,
     },
     control::{protocol::Reply, server},
     publish::build,
@@ -40,7 +42,13 @@ use crate::{
 /// What keeps the node from running: nothing is left attached then that was not attached before.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::load(path)?;
-    check(path, &config, PortCheck::Bind)?;
+    let problems = problems(path, &config, PortCheck::Bind);
+    if !problems.is_empty() {
+        for problem in &problems {
+            tracing::error!("{problem}");
+        }
+        bail!("this machine can't run {}: see above", path.display());
+    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -48,21 +56,15 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         .block_on(serve(path, config))
 }
 
-/// Logs what of `config` does not fit this machine.
-fn check(path: &Path, config: &Config, ports: PortCheck) -> anyhow::Result<()> {
+/// What of `config` keeps it from running on this machine; what makes it slow or deaf is logged.
+fn problems(path: &Path, config: &Config, ports: PortCheck) -> Vec<String> {
     let found = check_machine(config, ports);
     for warning in &found.warnings {
         tracing::warn!("{}: {}: {warning}", path.display(), warning.key());
     }
-    let problems: Vec<String> = found
-        .errors
-        .iter()
-        .map(|problem| format!("{}: {}: {problem}", path.display(), problem.key()))
-        .collect();
-    if !problems.is_empty() {
-        bail!("this machine can't run that:\n{}", problems.join("\n"));
-    }
-    Ok(())
+    let in_words =
+        |problem: &MachineError| format!("{}: {}: {problem}", path.display(), problem.key());
+    found.errors.iter().map(in_words).collect()
 }
 
 async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
@@ -71,6 +73,7 @@ async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
     let mut hangups = signal(SignalKind::hangup()).context("no signal handler")?;
     let outside = Outside::open(&config).await?;
     let socket = server::bind(&config.node)?;
+    let metrics = metrics::bind(&config).await?;
     let Some(mut node) = Generation::start(config, outside, &stop).await? else {
         return Ok(());
     };
@@ -86,6 +89,10 @@ async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
         },
         stop.clone(),
     ));
+    let reloads_told = metrics::Told::new();
+    let scrapes = metrics.map(|endpoint| {
+        tokio::spawn(endpoint.serve(answers.clone(), reloads_told.clone(), stop.clone()))
+    });
     tracing::info!(node = node.config().node.name, "in service");
     // A node of which a part is gone would look alive: it ends, and whoever started it starts it again.
     let failure = loop {
@@ -97,6 +104,7 @@ async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
         let (next, said) = reload(path, node, &stop).await;
         node = next?;
         answers.replace(node.now());
+        reloads_told.note(said.is_ok());
         match &said {
             Ok(()) => tracing::info!("the configuration was read anew and is in service"),
             Err(error) => tracing::error!("the present configuration stays in service: {error:#}"),
@@ -117,6 +125,10 @@ async fn serve(path: &Path, config: Config) -> anyhow::Result<()> {
     node.end().await;
     if let Ok(Err(error)) = control.await {
         tracing::warn!(%error, "control socket");
+    }
+    if let Some(scrapes) = scrapes {
+        // A panic there has been reported by its own thread.
+        let _ = scrapes.await;
     }
     match failure {
         None => Ok(()),
@@ -154,7 +166,7 @@ async fn reload(
 /// The configuration in the file, if a node that runs with `present` can take it.
 fn acceptable(path: &Path, present: &Config) -> anyhow::Result<Config> {
     let config = Config::load(path)?;
-    let fixed = fixed_while_it_runs(present, &config);
+    let fixed = restart_needed(present, &config);
     if !fixed.is_empty() {
         bail!(
             "{}: {} can't be changed while the node runs: restart it",
@@ -162,29 +174,13 @@ fn acceptable(path: &Path, present: &Config) -> anyhow::Result<Config> {
             fixed.join(", ")
         );
     }
-    check(path, &config, PortCheck::Skip)?;
+    let problems = problems(path, &config, PortCheck::Skip);
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
     // What a table can't hold is found before anything is touched.
     build::incomplete_zones(&config)?;
     Ok(config)
-}
-
-/// The keys of what is different but belongs to the process.
-fn fixed_while_it_runs(present: &Config, next: &Config) -> Vec<&'static str> {
-    let (old, new) = (&present.node, &next.node);
-    let is_other_role = std::mem::discriminant(&present.role) != std::mem::discriminant(&next.role);
-    let all = [
-        ("role", is_other_role),
-        ("node.name", old.name != new.name),
-        ("node.datapath", old.datapath != new.datapath),
-        ("node.bpffs", old.bpffs != new.bpffs),
-        ("node.run_dir", old.run_dir != new.run_dir),
-        ("node.control_group", old.control_group != new.control_group),
-        ("node.state_dir", old.state_dir != new.state_dir),
-        ("metrics", present.metrics != next.metrics),
-    ];
-    all.into_iter()
-        .filter_map(|(key, is_other)| is_other.then_some(key))
-        .collect()
 }
 
 /// SIGTERM and SIGINT end the node; what the kernel answers goes on.

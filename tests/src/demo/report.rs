@@ -272,6 +272,20 @@ mod tests {
                 seen_site: "frankfurt".into(),
                 page_ok: true,
             }],
+            policy: [
+                Wish::Latency,
+                Wish::CostWeighed,
+                Wish::LatencyAgain,
+                Wish::Drained,
+                Wish::DrainTakenBack,
+            ]
+            .map(|wish| PolicyStep {
+                wish,
+                site: "frankfurt".into(),
+                after_ms: 100,
+            })
+            .into(),
+            explanation: serde_json::json!({"agrees": true}),
             events: vec![event(EventKind::SiteDead), event(EventKind::DnsLbSilent)],
             rows: XDP_ROWS
                 .map(|(role, row)| RowReport {
@@ -291,8 +305,9 @@ mod tests {
         report.judge();
         assert!(report.ok, "{:?}", report.complaints());
 
-        let spoil: [fn(&mut Report); 10] = [
+        let spoil: [fn(&mut Report); 11] = [
             |report| report.clients.clear(),
+            |report| report.policy.truncate(4),
             |report| report.clients[0].seen_dns_lb = "lb2".into(),
             |report| report.clients[0].seen_site = "tokyo".into(),
             |report| report.clients[0].page_ok = false,
@@ -320,6 +335,8 @@ mod tests {
         assert_eq!(event["at_ms"], 9000);
         assert_eq!(event["answered_otherwise_ms"], 800);
         assert_eq!(event["stale_answers_after"], 0);
+        assert_eq!(json["policy"][1]["wish"], "cost-weighed");
+        assert_eq!(json["explanation"]["agrees"], true);
         assert_eq!(json["clients"][0]["seen_site"], "frankfurt");
         assert_eq!(json["rows"][0]["role"], "dns-b");
         assert_eq!(json["ok"], false);
