@@ -509,7 +509,8 @@ pub enum UnknownSites {
 /// What is answered when no site is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllDown {
-    /// All sites that are not drained, as a list; all of them if all are.
+    /// All sites that are not drained, as a list; all of them if all are. Where the filters took what is up,
+    /// only that.
     AllSites,
     /// The last answer stays.
     LastGood,

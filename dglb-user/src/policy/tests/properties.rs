@@ -232,7 +232,7 @@ fn is_out(filter: &Filter, site: &Site, standing: &Standing) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn nobody_who_is_out_is_answered(case in any_case()) {
