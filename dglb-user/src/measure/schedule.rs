@@ -75,12 +75,12 @@ impl Schedule {
         self.at(target, lane, due);
     }
 
-    /// Has `target` probed now, if it waits for a later time.
-    pub fn hasten(&mut self, target: usize, now: Duration) {
-        if let Place::Waiting(lane, due) = self.places[target]
-            && due > now
+    /// Has `target` probed at `due`, if it waits for a later time.
+    pub fn hasten(&mut self, target: usize, due: Duration) {
+        if let Place::Waiting(lane, later) = self.places[target]
+            && later > due
         {
-            self.at(target, lane, now);
+            self.at(target, lane, due);
         }
     }
 

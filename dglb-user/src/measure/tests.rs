@@ -43,7 +43,43 @@ enum Manner {
     CannotBeAsked,
     /// Answers at once and asks to be left alone.
     Drains,
+    /// Answers at once and says how loaded it is.
+    Loaded(f64),
+    /// Answers after a time that is never the same: a mean, and the shape of what is around it.
+    Noisy(Duration, Noise),
+    /// Fails every other time.
+    Alternates,
+    /// Nothing is ever heard of the probe again.
+    IsLost,
 }
+
+/// A jitter of 30 %.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Noise {
+    /// Anything within 30 %.
+    Uniform,
+    /// A standard deviation of 30 %.
+    Normal,
+}
+
+impl Noise {
+    /// A factor, of two random numbers from 0 to 1.
+    fn factor(self, one: f64, other: f64) -> f64 {
+        let deviation = match self {
+            Self::Uniform => 2.0 * one - 1.0,
+            // Box and Muller's way.
+            Self::Normal => {
+                (-2.0 * (1.0 - one).ln()).sqrt() * (std::f64::consts::TAU * other).cos()
+            }
+        };
+        (1.0 + 0.3 * deviation).max(0.01)
+    }
+}
+
+mod noise;
+mod people;
+mod restart;
+mod trouble;
 
 /// The sites, and who was probed when.
 #[derive(Debug, Default)]
@@ -52,6 +88,34 @@ struct Sites {
     probes: HashMap<IpAddr, Vec<Instant>>,
     running: BTreeSet<IpAddr>,
     overlaps: usize,
+    random: u64,
+}
+
+impl Sites {
+    /// From 0 to 1 (SplitMix64).
+    fn random(&mut self) -> f64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// What comes next of a site that does not always do the same.
+    fn next(&mut self, address: IpAddr) -> Manner {
+        let manner = self.manners.get(&address).copied();
+        match manner.unwrap_or(Manner::Refuses) {
+            Manner::Noisy(mean, noise) => {
+                let factor = noise.factor(self.random(), self.random());
+                Manner::Answers(mean.mul_f64(factor))
+            }
+            Manner::Alternates => match self.probes[&address].len() % 2 {
+                0 => Manner::Refuses,
+                _ => Manner::Answers(5 * MS),
+            },
+            other => other,
+        }
+    }
 }
 
 type Shared = Arc<Mutex<Sites>>;
@@ -170,11 +234,7 @@ async fn probe_all(
                             .entry(spec.address)
                             .or_default()
                             .push(Instant::now());
-                        sites
-                            .manners
-                            .get(&spec.address)
-                            .copied()
-                            .unwrap_or(Manner::Refuses)
+                        sites.next(spec.address)
                     };
                     let limit = Duration::from_millis(spec.timeout_ms.into());
                     let outcome = outcome(manner, limit).await;
@@ -214,7 +274,15 @@ async fn outcome(manner: Manner, limit: Duration) -> Result<Success, Failure> {
                 ..SiteLoad::default()
             }),
         ),
-        Manner::Refuses => Err(Failure::Refused),
+        Manner::Loaded(load) => success(
+            MS,
+            Some(SiteLoad {
+                load: Some(load),
+                ..SiteLoad::default()
+            }),
+        ),
+        Manner::IsLost => std::future::pending().await,
+        Manner::Refuses | Manner::Noisy(..) | Manner::Alternates => Err(Failure::Refused),
         Manner::CannotBeAsked => Err(Failure::Local("no ports".into())),
         Manner::Hangs => {
             sleep(limit).await;
@@ -495,9 +563,13 @@ async fn what_nobody_asks_for_is_probed_slowly_until_somebody_does() {
     assert!(is_watched, "the next query is to be told");
     let idle = world.probes(TWO[0]).len();
     assert!(idle <= 14, "{idle} probes in 20 minutes");
+    let last = world.probes(TWO[0])[idle - 1].elapsed();
     world.asked.send(Asked(0)).await.expect("it runs");
-    world.watch(SECOND).await;
-    assert_eq!(world.probes(TWO[0]).len(), idle + 1, "at once");
+    // Ten seconds after the last one, or at once.
+    world
+        .watch((10 * SECOND).saturating_sub(last) + SECOND)
+        .await;
+    assert_eq!(world.probes(TWO[0]).len(), idle + 1, "{last:?}");
     world.watch(50 * SECOND).await;
     assert!(world.probes(TWO[0]).len() >= idle + 5, "and often again");
 }

@@ -20,15 +20,18 @@ impl Engine {
         state.is_watched = false;
         state.asked = moment.now;
         let config = &self.services_config[service];
-        let age = match (config.probe.max_age, was_idle) {
-            (Some(age), _) => age,
-            (None, true) => config.effective_interval(),
-            (None, false) => return,
+        // What was idle gets its usual pace at once, not after the long pause that it is in.
+        let idle = was_idle.then(|| config.effective_interval());
+        let Some(age) = [idle, config.probe.max_age].into_iter().flatten().min() else {
+            return;
         };
         for judged in self.plan.sites[service].iter().flatten().flatten() {
-            if self.is_old(judged.target, age, moment) {
-                self.schedule.hasten(judged.target, moment.now);
+            let probed = self.knowledge[judged.target].probed;
+            let due = probed.map_or(moment.now, |probed| moment.time_of(probed) + age);
+            if due > moment.now && !was_idle {
+                continue;
             }
+            self.schedule.hasten(judged.target, due.max(moment.now));
         }
     }
 
