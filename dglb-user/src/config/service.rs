@@ -437,18 +437,18 @@ pub enum Scorer {
     Sticky,
 }
 
-/// The weights of what is summed; at least 0 each, one of them greater. The unit of each is in brackets.
+/// The weights of what is summed; at least 0 each, one of them greater.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
-    /// Smoothed time of a probe [ms].
+    /// Smoothed time of a probe: milliseconds.
     pub latency: f64,
-    /// Probes that failed lately [percent].
+    /// Probes that failed lately: percent.
     pub availability: f64,
-    /// Load of the capacity [percent].
+    /// Load of the capacity: percent.
     pub load: f64,
-    /// Cost [the owner's unit].
+    /// Cost: the owner's unit.
     pub cost: f64,
-    /// Distance from this node [100 km]: about what light in a fibre makes of it in ms, there and back.
+    /// Distance from this node, 100 km: about what light in a fibre makes of it in ms, there and back.
     pub distance: f64,
 }
 

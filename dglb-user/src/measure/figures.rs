@@ -1,7 +1,7 @@
 //! What a target's probes came to, smoothed. Pure.
 //!
 //! One slow probe must not move traffic, a lasting change must: a time counts at most as far as
-//! [`REACH`] deviations (and half of the mean) above the mean, and gets an eighth of the weight.
+//! `REACH` deviations (and half of the mean) above the mean, and gets an eighth of the weight.
 
 use serde::{Deserialize, Serialize};
 

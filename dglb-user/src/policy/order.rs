@@ -1,7 +1,7 @@
 //! The order of the sites that may be answered: by score, without wavering.
 //!
 //! Who holds a place keeps it, unless another is better by the margin: the owner's, or what the noise of the
-//! measurements explains, whichever is more ([`score::margin`]). Each exchange lowers the score at
+//! measurements explains, whichever is more (`score::margin`). Each exchange lowers the score at
 //! its place, so that at constant standings the order is settled at once.
 
 use super::{place::Place, score::Scores, trace::Sink};

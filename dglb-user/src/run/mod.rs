@@ -3,7 +3,7 @@
 //! The order matters. What can fail for reasons outside (file, machine, sockets) comes first; then
 //! the tables are built, for a DNS-LB once its sites are measured; then the program takes its
 //! place under the links in one step. A failure anywhere before that leaves in service what was: also when
-//! a running node reads its file anew ([`generation`]).
+//! a running node reads its file anew (`generation`).
 
 mod control;
 mod generation;

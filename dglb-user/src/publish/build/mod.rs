@@ -118,7 +118,7 @@ pub const MAX_PAGES: usize = 1 << 14;
 
 /// Builds the tables.
 ///
-/// The addresses of services with sites are left empty: [`super::first_ranking`] fills them.
+/// The addresses of services with sites are left empty: [`super::first_servings`] fills them.
 ///
 /// # Errors
 /// [`BuildError`]: the configuration has more than a table holds.
