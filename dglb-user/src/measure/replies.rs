@@ -23,7 +23,7 @@ use crate::{
 
 /// Services of which the sites are told in one go: 40,000 sites take a while, and probes shall not wait.
 const LISTED_AT_ONCE: usize = 100;
-/// Sites whose history is told at once: three hours of one are ten kilobytes.
+/// Sites whose history is told at once: two hours of one are ten kilobytes.
 const HISTORIES: usize = 64;
 
 /// A list of sites in the making.
