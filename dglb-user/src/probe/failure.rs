@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Octets that a failure's own text may have: some of it is what strangers sent, for example a certificate
+/// with thousands of names.
+pub const MAX_TEXT: usize = 300;
+
 /// Why a probe failed. Told apart because they call for different people: a refused connection is the
 /// site's daemon, a timeout mostly the way there, a wrong status the application.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -44,8 +48,8 @@ pub enum Failure {
     /// about the site.
     #[error("this host could not probe: {0}")]
     Local(String),
-    /// Path or Host header cannot stand in an HTTP request; nothing was sent.
-    #[error("path or host cannot stand in an HTTP request")]
+    /// Path, host, method or a header cannot stand in an HTTP request; nothing was sent.
+    #[error("path, host, method or a header cannot stand in an HTTP request")]
     NotSendable,
 }
 
@@ -67,5 +71,96 @@ impl Failure {
             Self::Local(_) => "local",
             Self::NotSendable => "not_sendable",
         }
+    }
+
+    /// The same with a text that can be logged: at most [`MAX_TEXT`] octets, no control characters.
+    pub fn bounded(mut self) -> Self {
+        if let Some(text) = self.text_mut() {
+            *text = bounded(text);
+        }
+        self
+    }
+
+    /// Whether its text is as [`Self::bounded`] leaves it.
+    pub fn is_bounded(&self) -> bool {
+        match self {
+            Self::Tls(text) | Self::Command(text) | Self::Io(text) | Self::Local(text) => {
+                text.len() <= MAX_TEXT && !text.contains(char::is_control)
+            }
+            Self::Refused
+            | Self::Reset
+            | Self::TimedOut
+            | Self::Status(_)
+            | Self::Body
+            | Self::TooLarge
+            | Self::Aborted
+            | Self::Malformed
+            | Self::NotSendable => true,
+        }
+    }
+
+    fn text_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Tls(text) | Self::Command(text) | Self::Io(text) | Self::Local(text) => {
+                Some(text)
+            }
+            Self::Refused
+            | Self::Reset
+            | Self::TimedOut
+            | Self::Status(_)
+            | Self::Body
+            | Self::TooLarge
+            | Self::Aborted
+            | Self::Malformed
+            | Self::NotSendable => None,
+        }
+    }
+}
+
+fn bounded(text: &str) -> String {
+    const MORE: &str = "…";
+    let printable = |character: char| match character.is_control() {
+        true => ' ',
+        false => character,
+    };
+    if text.len() <= MAX_TEXT {
+        return text.chars().map(printable).collect();
+    }
+    let mut short = String::with_capacity(MAX_TEXT);
+    for character in text.chars() {
+        if short.len() + character.len_utf8() + MORE.len() > MAX_TEXT {
+            break;
+        }
+        short.push(printable(character));
+    }
+    short + MORE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_strangers_is_made_fit_for_a_log() {
+        let (wide, long) = ("é".repeat(MAX_TEXT), "x".repeat(1 << 20));
+        for text in ["", "plain", "two\nlines\u{7f}", &wide, &long] {
+            for failure in [
+                Failure::Tls(text.into()),
+                Failure::Command(text.into()),
+                Failure::Io(text.into()),
+                Failure::Local(text.into()),
+            ] {
+                let bounded = failure.clone().bounded();
+                assert!(bounded.is_bounded(), "{bounded:?}");
+                if failure.is_bounded() {
+                    assert_eq!(bounded, failure, "nothing to do");
+                }
+            }
+        }
+        assert_eq!(
+            Failure::Tls("two\nlines".into()).bounded(),
+            Failure::Tls("two lines".into())
+        );
+        assert!(Failure::Status(503).is_bounded());
     }
 }

@@ -69,7 +69,8 @@ impl Executor {
         let limit = Duration::from_millis(spec.timeout_ms.into());
         let start = Instant::now();
         let done = timeout(limit, self.kind(prepared, start, limit));
-        let (mut times, load) = done.await.unwrap_or(Err(Failure::TimedOut))?;
+        let done = done.await.unwrap_or(Err(Failure::TimedOut));
+        let (mut times, load) = done.map_err(Failure::bounded)?;
         times.total_us = micros(start.elapsed());
         Ok(Success { times, load })
     }

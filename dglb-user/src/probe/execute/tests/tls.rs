@@ -33,13 +33,17 @@ struct Certificates {
 }
 
 fn certificates(name: &str, is_expired: bool) -> Certificates {
+    certificates_of(vec![name.to_owned()], is_expired)
+}
+
+fn certificates_of(names: Vec<String>, is_expired: bool) -> Certificates {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_certificate = authority.self_signed(&authority_key).unwrap();
     let issuer = Issuer::new(authority, authority_key);
     let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let mut params = CertificateParams::new(names).unwrap();
     if is_expired {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
@@ -153,6 +157,26 @@ async fn a_certificate_that_is_wrong_is_a_failure_of_its_own() {
             outcome.is_ok(),
             "the owner does not want to know: {outcome:?}"
         );
+    }
+}
+
+/// rustls names all names of the certificate. A message to the daemon has a bound; a site must not be able to
+/// break it, for that ends the process.
+#[tokio::test]
+async fn a_certificate_with_thousands_of_names_is_told_in_short() {
+    let names = (0..4000).map(|name| format!("{name}.example"));
+    let many = certificates_of(names.collect(), false);
+    let port = server(&many).await;
+    let outcome = probe(&many.authority_pem, https(port, "www.example.com", true)).await;
+    match outcome {
+        Err(failure @ Failure::Tls(_)) => {
+            assert!(failure.is_bounded(), "{failure}");
+            assert!(
+                failure.to_string().contains("not valid for name"),
+                "{failure}"
+            );
+        }
+        other => panic!("{other:?}"),
     }
 }
 
