@@ -91,3 +91,10 @@ pub struct SiteLoad {
     #[serde(default)]
     pub drain: bool,
 }
+
+impl SiteLoad {
+    /// Whether it can be reckoned with.
+    pub fn is_sensible(&self) -> bool {
+        self.load.is_none_or(|load| load.is_finite() && load >= 0.0)
+    }
+}

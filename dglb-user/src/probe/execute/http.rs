@@ -6,9 +6,10 @@
 
 use std::{
     error::Error,
-    io,
+    io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
     pin::pin,
+    rc::Rc,
     time::Duration,
 };
 
@@ -26,33 +27,53 @@ use tokio::{
 };
 
 use super::{
-    body::{self, Matcher},
-    connect, load, micros, of_socket,
-    tls::TlsClients,
+    body::{self, Kept},
+    connect,
+    first_octet::{FirstOctet, Noted},
+    micros, of_socket,
+    tls::{TlsClients, of_tls},
 };
 use crate::probe::{
     failure::Failure,
-    message::{SiteLoad, Times},
+    message::Times,
     spec::{self, Http},
 };
 
 /// What sites read in their logs.
 const USER_AGENT: &str = concat!("dglb/", env!("CARGO_PKG_VERSION"));
 
+/// Octets that a response's head may have: hyper's own bound is more than a thousand probes at once should
+/// take.
+const MAX_HEAD: usize = 1 << 16;
+
 type Requests = SendRequest<Empty<Bytes>>;
 
-/// Asks for all pages.
-pub async fn probe(
+/// What came of the pages.
+pub struct Fetched {
+    /// All of them.
+    pub times: Times,
+    /// The first page's body, where it is looked at.
+    pub body: Option<Kept>,
+    /// What its header for the site's load says, where there is one.
+    pub load: Option<String>,
+}
+
+/// Asks for all pages; keeps the first one's body in `kept`, if it is to be looked at.
+pub async fn fetch(
     tls: &TlsClients,
     address: IpAddr,
     spec: &Http,
-    matcher: &Matcher,
-) -> Result<(Times, Option<SiteLoad>), Failure> {
+    kept: Option<Kept>,
+) -> Result<Fetched, Failure> {
+    let begin = Instant::now();
     let mut job = Job {
         spec,
-        matcher,
-        times: Times::default(),
-        load: None,
+        first_octet: Rc::default(),
+        fetched: Fetched {
+            times: Times::default(),
+            body: kept,
+            load: None,
+        },
     };
     // What can't be sent is found before anything is.
     for page in 0..spec.pages.len() {
@@ -64,6 +85,9 @@ pub async fn probe(
         let start = Instant::now();
         let stream = connect(SocketAddr::new(address, spec.port)).await?;
         job.time(is_first, |times| &mut times.connect_us, start.elapsed());
+        // A request behind TLS's last message must not wait until that is acknowledged. Where it can't be
+        // set the connection has ended already, and says so itself.
+        let _ = stream.set_nodelay(true);
         next = match &spec.tls {
             None => job.converse(stream, next).await?,
             Some(how) => {
@@ -74,21 +98,22 @@ pub async fn probe(
             }
         };
     }
-    Ok((job.times, job.load))
+    let mut fetched = job.fetched;
+    fetched.times.total_us = micros(begin.elapsed());
+    Ok(fetched)
 }
 
 /// One probe under way.
 struct Job<'s> {
     spec: &'s Http,
-    matcher: &'s Matcher,
-    times: Times,
-    load: Option<SiteLoad>,
+    first_octet: Rc<FirstOctet>,
+    fetched: Fetched,
 }
 
 impl Job<'_> {
     fn time(&mut self, is_first: bool, of: fn(&mut Times) -> &mut Option<u32>, time: Duration) {
         if is_first {
-            *of(&mut self.times) = Some(micros(time));
+            *of(&mut self.fetched.times) = Some(micros(time));
         }
     }
 
@@ -100,7 +125,10 @@ impl Job<'_> {
         stream: impl AsyncRead + AsyncWrite + Unpin,
         next: usize,
     ) -> Result<usize, Failure> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        let stream = Noted::new(stream, Rc::clone(&self.first_octet));
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| of_hyper(&error))?;
         let mut connection = Box::pin(connection);
@@ -113,10 +141,8 @@ impl Job<'_> {
                 match self.page(&mut sender, page).await {
                     Ok(()) => {}
                     // It closed it just now (RFC 9112 §9.3.1): asked again, that is an answer or a failure.
-                    Err(Asked::Unanswered(_)) if page > next => return Ok(page),
-                    Err(Asked::Unanswered(failure) | Asked::Answered(failure)) => {
-                        return Err(failure);
-                    }
+                    Err(_) if page > next && self.first_octet.at().is_none() => return Ok(page),
+                    Err(failure) => return Err(failure),
                 }
             }
             Ok(self.spec.pages.len())
@@ -132,60 +158,34 @@ impl Job<'_> {
         }
     }
 
-    async fn page(&mut self, sender: &mut Requests, page: usize) -> Result<(), Asked> {
+    async fn page(&mut self, sender: &mut Requests, page: usize) -> Result<(), Failure> {
         let is_first = page == 0;
-        let request = request(self.spec, page).map_err(Asked::Answered)?;
+        let request = request(self.spec, page)?;
+        self.first_octet.expect();
         let start = Instant::now();
         let response = sender
             .send_request(request)
             .await
-            .map_err(|error| Asked::Unanswered(of_hyper(&error)))?;
-        self.time(is_first, |times| &mut times.first_byte_us, start.elapsed());
-        let read = self.read(response, is_first);
-        read.await.map_err(Asked::Answered)
-    }
-
-    async fn read(&mut self, response: Response<Incoming>, is_first: bool) -> Result<(), Failure> {
+            .map_err(|error| of_hyper(&error))?;
+        if let Some(at) = self.first_octet.at() {
+            self.time(is_first, |times| &mut times.first_byte_us, at - start);
+        }
         let status = response.status().as_u16();
         if !self.spec.status.contains(&status) {
             return Err(Failure::Status(status));
         }
-        if is_first {
-            return self.first_page(response).await;
+        if is_first && let Some(spec::Load::Header(name)) = &self.spec.load {
+            self.fetched.load = header_of(&response, name);
         }
-        body::read(response.into_body(), self.spec.max_body.into(), false).await?;
-        Ok(())
-    }
-
-    async fn first_page(&mut self, response: Response<Incoming>) -> Result<(), Failure> {
-        let by_header = match &self.spec.load {
-            Some(spec::Load::Header(name)) => response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .and_then(load::of_header),
-            Some(spec::Load::Json) | None => None,
-        };
-        let is_json = self.spec.load == Some(spec::Load::Json);
-        let keep = self.matcher.needs_body() || is_json;
-        let body = body::read(response.into_body(), self.spec.max_body.into(), keep).await?;
-        if !self.matcher.is_in(&body) {
-            return Err(Failure::Body);
-        }
-        self.load = match is_json {
-            true => load::of_json(&body),
-            false => by_header,
-        };
-        Ok(())
+        let kept = self.fetched.body.as_mut().filter(|_| is_first);
+        body::read(response.into_body(), self.spec.max_body.into(), kept).await
     }
 }
 
-/// How a request failed.
-enum Asked {
-    /// Nothing came.
-    Unanswered(Failure),
-    /// By its response.
-    Answered(Failure),
+/// The first header of this name. What is no text makes no sense as a load either.
+fn header_of(response: &Response<Incoming>, name: &str) -> Option<String> {
+    let value = response.headers().get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 fn request(spec: &Http, page: usize) -> Result<Request<Empty<Bytes>>, Failure> {
@@ -216,21 +216,32 @@ fn request(spec: &Http, page: usize) -> Result<Request<Empty<Bytes>>, Failure> {
     request.body(Empty::new()).map_err(|_| Failure::NotSendable)
 }
 
-/// What an error before the body says: the socket's, if there is one at the bottom; else it was not HTTP.
+/// What an error before the body says.
 fn of_hyper(error: &hyper::Error) -> Failure {
+    // What is not the socket's or TLS's was not HTTP, or not all of it.
     of_cause(error).unwrap_or(Failure::Malformed)
 }
 
 /// The same in mid-body.
 pub fn of_hyper_in_body(error: &hyper::Error) -> Failure {
-    of_cause(error).unwrap_or(Failure::Aborted)
+    of_cause(error).unwrap_or_else(|| match io_error_of(error).map(io::Error::kind) {
+        // hyper's decoder: a chunk that is none.
+        Some(ErrorKind::InvalidInput | ErrorKind::InvalidData) => Failure::Malformed,
+        Some(_) | None => Failure::Aborted,
+    })
 }
 
+/// The socket's error or that of TLS, if there is one at the bottom.
 fn of_cause(error: &hyper::Error) -> Option<Failure> {
+    let error = io_error_of(error)?;
+    of_socket(error).or_else(|| of_tls(error))
+}
+
+fn io_error_of(error: &hyper::Error) -> Option<&io::Error> {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return of_socket(error);
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         cause = error.source();
     }

@@ -2,56 +2,63 @@
 
 mod body;
 mod command;
+mod first_octet;
 mod http;
 pub mod icmp;
 mod load;
+mod search;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 use std::{
-    collections::HashMap,
+    cell::Cell,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
-    sync::{Arc, Weak},
     time::Duration,
 };
 
-use regex::bytes::Regex;
 use rustix::io::Errno;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
 };
 
-use self::{body::Matcher, icmp::Pinger, tls::TlsClients};
+use self::{
+    body::Bodies,
+    http::Fetched,
+    icmp::Pinger,
+    load::Complaints,
+    search::{Matcher, Matchers, Searchers},
+    tls::TlsClients,
+};
 use super::{
     failure::Failure,
     message::{Success, Times},
-    spec::{Kind, Match, Spec},
+    spec::{self, Kind, Spec},
 };
-use crate::config::compile_body_regex;
 
 /// What all probes share.
 #[derive(Debug)]
 pub struct Executor {
     tls: TlsClients,
     pinger: Pinger,
+    bodies: Bodies,
+    searchers: Searchers,
+    complaints: Complaints,
 }
 
 /// Makes specifications ready; equal regular expressions are compiled once.
 #[derive(Debug, Default)]
-pub struct Preparer {
-    regexes: HashMap<String, Weak<Regex>>,
-}
+pub struct Preparer(Matchers);
 
 /// A probe that is ready to be done, again and again.
 #[derive(Debug)]
 pub struct Prepared {
     spec: Spec,
     /// What the body must contain, or why that can't be looked for.
-    matcher: Result<Matcher, Failure>,
+    matcher: Result<Option<Matcher>, Failure>,
 }
 
 impl Executor {
@@ -60,49 +67,91 @@ impl Executor {
         Self {
             tls: TlsClients::new(ca_file),
             pinger,
+            bodies: Bodies::default(),
+            searchers: Searchers::default(),
+            complaints: Complaints::default(),
         }
     }
 
     /// Does the probe; ends within its timeout, whatever the site does.
+    ///
+    /// # Errors
+    /// Why it failed, with a text that can be logged.
     pub async fn execute(&self, prepared: &Prepared) -> Result<Success, Failure> {
-        let spec = &prepared.spec;
-        let limit = Duration::from_millis(spec.timeout_ms.into());
-        let start = Instant::now();
-        let done = timeout(limit, self.kind(prepared, start, limit));
-        let done = done.await.unwrap_or(Err(Failure::TimedOut));
-        let (mut times, load) = done.map_err(Failure::bounded)?;
-        times.total_us = micros(start.elapsed());
-        Ok(Success { times, load })
+        let limit = Duration::from_millis(prepared.spec.timeout_ms.into());
+        let has_answered = Cell::new(false);
+        let done = timeout(limit, self.kind(prepared, limit, &has_answered)).await;
+        let outcome = done.unwrap_or_else(|_| {
+            Err(match has_answered.get() {
+                false => Failure::TimedOut,
+                // The site did what it could.
+                true => Failure::Local(
+                    "the body's regular expression, or those of others, took too long".into(),
+                ),
+            })
+        });
+        outcome.map_err(Failure::bounded)
     }
 
     async fn kind(
         &self,
         prepared: &Prepared,
-        start: Instant,
         limit: Duration,
-    ) -> Result<(Times, Option<super::message::SiteLoad>), Failure> {
+        has_answered: &Cell<bool>,
+    ) -> Result<Success, Failure> {
+        let start = Instant::now();
         let address = prepared.spec.address;
-        let mut times = Times::default();
-        match &prepared.spec.kind {
-            Kind::Http(spec) => {
+        let connect_us = match &prepared.spec.kind {
+            Kind::Http(http) => {
                 let matcher = prepared.matcher.as_ref().map_err(Clone::clone)?;
-                http::probe(&self.tls, address, spec, matcher).await
+                let is_read = matcher.is_some() || http.load == Some(spec::Load::Json);
+                let kept = is_read.then(|| self.bodies.keep());
+                let fetched = http::fetch(&self.tls, address, http, kept).await?;
+                has_answered.set(true);
+                return self.look_at(address, http, matcher.as_ref(), fetched).await;
             }
             Kind::Tcp { port } => {
                 connect(SocketAddr::new(address, *port)).await?;
-                times.connect_us = Some(micros(start.elapsed()));
-                Ok((times, None))
+                Some(micros(start.elapsed()))
             }
-            Kind::Icmp => {
-                let round_trip = self.pinger.ping(address).await?;
-                times.connect_us = Some(micros(round_trip));
-                Ok((times, None))
-            }
+            Kind::Icmp => Some(micros(self.pinger.ping(address).await?)),
             Kind::Command(argv) => {
                 command::run(argv, limit).await?;
-                Ok((times, None))
+                None
             }
+        };
+        let times = Times {
+            connect_us,
+            total_us: micros(start.elapsed()),
+            ..Times::default()
+        };
+        Ok(Success { times, load: None })
+    }
+
+    /// Looks at what the first page says; that is no part of the measured time.
+    async fn look_at(
+        &self,
+        address: IpAddr,
+        http: &spec::Http,
+        matcher: Option<&Matcher>,
+        fetched: Fetched,
+    ) -> Result<Success, Failure> {
+        let Fetched { times, body, load } = fetched;
+        let load = match &http.load {
+            None => None,
+            Some(spec::Load::Header(_)) => load.as_deref().map(load::of_header),
+            Some(spec::Load::Json) => body.as_ref().map(|body| load::of_json(body.octets())),
+        };
+        if let (Some(matcher), Some(body)) = (matcher, body)
+            && !self.searchers.find(matcher, body).await?
+        {
+            return Err(Failure::Body);
         }
+        if let Some(Err(_)) = load {
+            self.complaints.note(address, &http.host);
+        }
+        let load = load.and_then(Result::ok);
+        Ok(Success { times, load })
     }
 }
 
@@ -113,29 +162,12 @@ impl Preparer {
             Kind::Http(http) => http.body.as_ref(),
             Kind::Tcp { .. } | Kind::Icmp | Kind::Command(_) => None,
         };
-        let matcher = match wanted {
-            None => Ok(Matcher::Anything),
-            Some(Match::Text(text)) => Ok(Matcher::text(text)),
-            Some(Match::Regex(pattern)) => self.regex(pattern).map(Matcher::Regex),
-        };
+        let matcher = wanted.map(|wanted| self.0.of(wanted)).transpose();
         Prepared { spec, matcher }
-    }
-
-    fn regex(&mut self, pattern: &str) -> Result<Arc<Regex>, Failure> {
-        if let Some(known) = self.regexes.get(pattern).and_then(Weak::upgrade) {
-            return Ok(known);
-        }
-        let regex = Arc::new(compile_body_regex(pattern).map_err(|error| {
-            Failure::Local(format!("the regular expression can't be used: {error}"))
-        })?);
-        self.regexes.retain(|_, regex| regex.strong_count() > 0);
-        self.regexes
-            .insert(pattern.to_owned(), Arc::downgrade(&regex));
-        Ok(regex)
     }
 }
 
-/// A TCP connection; the reset that ends it at once leaves nothing behind on either side.
+/// A TCP connection.
 async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
     TcpStream::connect(address)
         .await

@@ -65,14 +65,15 @@ impl TlsClients {
 }
 
 fn of_handshake(error: &io::Error) -> Failure {
-    let cause = error
-        .get_ref()
-        .and_then(|cause| cause.downcast_ref::<TlsError>());
-    match cause {
-        Some(cause) => Failure::Tls(cause.to_string()),
-        None => of_socket(error)
-            .unwrap_or_else(|| Failure::Tls("the connection ended within the handshake".into())),
-    }
+    of_tls(error)
+        .or_else(|| of_socket(error))
+        .unwrap_or_else(|| Failure::Tls("the connection ended within the handshake".into()))
+}
+
+/// What rustls says by an error of the stream; `None`: it is not from there.
+pub fn of_tls(error: &io::Error) -> Option<Failure> {
+    let cause = error.get_ref()?.downcast_ref::<TlsError>()?;
+    Some(Failure::Tls(cause.to_string()))
 }
 
 /// `host` without the port of a Host header (RFC 9110 §7.2), and without the brackets of IPv6.

@@ -186,6 +186,40 @@ async fn the_time_covers_the_whole_body() {
     assert!(success.times.first_byte_us.unwrap() < success.times.total_us);
 }
 
+/// "first byte" (DESIGN §8), which is long before the end of a head that trickles.
+#[tokio::test]
+async fn the_first_octet_has_a_time_of_its_own() {
+    let pause = Duration::from_millis(150);
+    let server = server(async move |mut stream| {
+        stream.write_all(b"H").await.unwrap();
+        tokio::time::sleep(pause).await;
+        stream
+            .write_all(b"TTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
+    })
+    .await;
+    let times = get_it(&a_get(server.address)).await.unwrap().times;
+    let first = Duration::from_micros(times.first_byte_us.expect("it came").into());
+    let total = Duration::from_micros(times.total_us.into());
+    assert!(first + pause <= total, "{first:?} of {total:?}");
+}
+
+#[tokio::test]
+async fn both_families_are_asked() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        let octets = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(octets).await.unwrap();
+    });
+    let mut spec = a_get(SocketAddrV4::new([127, 0, 0, 1].into(), port)).spec();
+    spec.address = std::net::Ipv6Addr::LOCALHOST.into();
+    assert!(get(spec).await.is_ok());
+}
+
 #[tokio::test]
 async fn another_status_is_a_failure_with_its_number() {
     for status in [201, 206, 304, 404, 500, 503, 999] {
@@ -298,6 +332,16 @@ async fn what_is_not_http_is_malformed() {
             "for {}",
             octets.escape_ascii()
         );
+    }
+}
+
+/// A body that goes on wrongly is no body that ends too early.
+#[tokio::test]
+async fn what_is_not_http_in_mid_body_is_malformed_too() {
+    for chunk in ["xyz\r\n", "fffffffffffffffff\r\n", "1\r\nabc\r\n", "\r\n"] {
+        let framing = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n";
+        let outcome = outcome_of(format!("{framing}{chunk}")).await;
+        assert_eq!(outcome, Err(Failure::Malformed), "for {chunk:?}");
     }
 }
 
@@ -546,6 +590,51 @@ async fn a_site_says_how_loaded_it_is() {
         (Some(0.5), None, true)
     );
     assert!(ask(spec::Load::Header("x-other".into())).await.is_none());
+}
+
+#[tokio::test]
+async fn a_load_without_sense_fails_no_probe() {
+    for (header, body) in [
+        ("X-Load: load=high", "{}"),
+        ("X-Load: weight=-1", r#"{"load": -1}"#),
+        ("X-Load: \u{e9}load=1e999", "[1, 2]"),
+        ("X-Load: load=inf", ""),
+    ] {
+        let octets = with_body(
+            &format!("{header}\r\nContent-Length: {}", body.len()),
+            body.as_bytes(),
+        );
+        let mut wanted = a_get(says(octets.clone()).await.address);
+        wanted.http.load = Some(spec::Load::Header("x-load".into()));
+        let said = get_it(&wanted).await.expect(header).load;
+        assert!(
+            said.is_none_or(|said| said.load.is_none()),
+            "{header}: {said:?}"
+        );
+        if body == "{}" {
+            continue;
+        }
+        let mut wanted = a_get(says(octets).await.address);
+        wanted.http.load = Some(spec::Load::Json);
+        assert_eq!(get_it(&wanted).await.expect(body).load, None, "{body}");
+    }
+}
+
+/// What a second request on a kept connection meets is the site's answer, if it began one.
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_asked_for_again() {
+    let server = server(async |mut stream| {
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .await
+            .unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 20").await.unwrap();
+    })
+    .await;
+    let mut wanted = a_get(server.address);
+    wanted.http.pages = ["/a", "/b"].map(String::from).to_vec();
+    assert_eq!(get_it(&wanted).await, Err(Failure::Malformed));
 }
 
 #[tokio::test]
