@@ -1,8 +1,8 @@
 //! An external command of the node's own file. Its exit code 0 is success.
 
-use std::{os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration};
+use std::{io, os::unix::process::ExitStatusExt as _, process::Stdio, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 use tokio::{process::Command, time::timeout};
 
 use crate::probe::failure::Failure;
@@ -16,7 +16,8 @@ pub async fn run(argv: &[String], limit: Duration) -> Result<(), Failure> {
     let [program, arguments @ ..] = argv else {
         return Err(Failure::Local("the profile has no command".into()));
     };
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
         .env("PATH", PATH)
@@ -24,7 +25,10 @@ pub async fn run(argv: &[String], limit: Duration) -> Result<(), Failure> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
-        .kill_on_drop(true)
+        .kill_on_drop(true);
+    // SAFETY: between fork and exec only this one system call is made, which takes no lock and no memory.
+    unsafe { command.pre_exec(end_with_this_process) };
+    let mut child = command
         .spawn()
         .map_err(|error| Failure::Local(format!("{program}: {error}")))?;
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
@@ -41,6 +45,12 @@ pub async fn run(argv: &[String], limit: Duration) -> Result<(), Failure> {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no exit code".into(),
     }))
+}
+
+/// A probing process that is killed leaves no command behind.
+fn end_with_this_process() -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
 }
 
 /// Ends what the command left behind.

@@ -21,7 +21,7 @@ use socket2::Socket;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::oneshot,
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use super::of_socket;
@@ -31,9 +31,12 @@ const ECHO_REPLY_V4: u8 = 0;
 const ECHO_V4: u8 = 8;
 const ECHO_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
-/// Type, code, checksum, identifier, sequence number; then the token.
-const HEADER: usize = 8;
+/// Type, code, checksum; then identifier, sequence number, and a token that nobody can guess.
+const HEADER: usize = 4;
 const TOKEN: usize = 16;
+const ECHOED: usize = 2 + 2 + TOKEN;
+/// After an error of the socket.
+const PAUSE: Duration = Duration::from_millis(100);
 /// More than any reply to us has, with an IPv4 header.
 const MAX_PACKET: usize = 256;
 
@@ -44,8 +47,11 @@ pub struct Pinger {
     v6: Option<Arc<Family>>,
 }
 
-/// Who waits for which token, from which address.
-type Waiting = HashMap<[u8; TOKEN], (IpAddr, oneshot::Sender<Instant>)>;
+/// What a reply repeats: identifier, sequence number, token.
+type Echoed = [u8; ECHOED];
+
+/// Who waits for which reply, from which address.
+type Waiting = HashMap<Echoed, (IpAddr, oneshot::Sender<Instant>)>;
 
 /// The socket of one address family, and who waits for what.
 #[derive(Debug)]
@@ -101,12 +107,11 @@ impl Pinger {
 
 impl Family {
     async fn ping(self: &Arc<Self>, address: IpAddr) -> Result<Duration, Failure> {
-        let mut token = [0; TOKEN];
-        getrandom::fill(&mut token).map_err(|error| Failure::Local(error.to_string()))?;
+        let echoed = self.next_echoed()?;
         let (sender, reply) = oneshot::channel();
-        self.waiting().insert(token, (address, sender));
-        let _forget = Forget(self, token);
-        let packet = self.request(&token);
+        self.waiting().insert(echoed, (address, sender));
+        let _forget = Forget(self, echoed);
+        let packet = self.request(&echoed);
         let start = Instant::now();
         let to = SocketAddr::new(address, 0).into();
         self.socket
@@ -119,13 +124,19 @@ impl Family {
         Ok(at - start)
     }
 
-    fn request(&self, token: &[u8; TOKEN]) -> [u8; HEADER + TOKEN] {
-        let mut packet = [0; HEADER + TOKEN];
-        packet[0] = if self.is_v4 { ECHO_V4 } else { ECHO_V6 };
-        packet[4..6].copy_from_slice(&token[..2]);
+    /// Identifier and token are random, the sequence number goes up.
+    fn next_echoed(&self) -> Result<Echoed, Failure> {
+        let mut echoed = [0; ECHOED];
+        getrandom::fill(&mut echoed).map_err(|error| Failure::Local(error.to_string()))?;
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        packet[6..8].copy_from_slice(&sequence.to_be_bytes());
-        packet[HEADER..].copy_from_slice(token);
+        echoed[2..4].copy_from_slice(&sequence.to_be_bytes());
+        Ok(echoed)
+    }
+
+    fn request(&self, echoed: &Echoed) -> [u8; HEADER + ECHOED] {
+        let mut packet = [0; HEADER + ECHOED];
+        packet[0] = if self.is_v4 { ECHO_V4 } else { ECHO_V6 };
+        packet[HEADER..].copy_from_slice(echoed);
         if self.is_v4 {
             let sum = !checksum::of(&packet);
             packet[2..4].copy_from_slice(&sum.to_ne_bytes());
@@ -146,8 +157,8 @@ impl Family {
             match received {
                 Ok((len, Some(from))) => self.take(&buffer[..len.min(MAX_PACKET)], from.ip()),
                 Ok((_, None)) => {}
-                // An error that the network reported for an earlier request.
-                Err(_) => tokio::task::yield_now().await,
+                // An error that the network reported for an earlier request, or one that may last.
+                Err(_) => sleep(PAUSE).await,
             }
         }
     }
@@ -162,25 +173,15 @@ impl Family {
         let Some(message) = packet.get(skipped..) else {
             return;
         };
-        let wanted = if self.is_v4 {
-            ECHO_REPLY_V4
-        } else {
-            ECHO_REPLY_V6
-        };
-        let (Some(&kind), Some(token)) = (message.first(), message.get(HEADER..HEADER + TOKEN))
-        else {
+        let Some(echoed) = echoed_of(message, self.is_v4) else {
             return;
         };
-        let Ok(token) = <[u8; TOKEN]>::try_from(token) else {
-            return;
-        };
-        if kind != wanted {
-            return;
-        }
         let mut waiting = self.waiting();
         // Only the address that was asked can answer.
-        if waiting.get(&token).is_some_and(|(asked, _)| *asked == from)
-            && let Some((_, sender)) = waiting.remove(&token)
+        if waiting
+            .get(&echoed)
+            .is_some_and(|(asked, _)| *asked == from)
+            && let Some((_, sender)) = waiting.remove(&echoed)
         {
             // It may have timed out this moment.
             let _ = sender.send(Instant::now());
@@ -192,11 +193,41 @@ impl Family {
     }
 }
 
+/// What an echo reply repeats; `None`: it is none.
+fn echoed_of(message: &[u8], is_v4: bool) -> Option<Echoed> {
+    let reply = if is_v4 { ECHO_REPLY_V4 } else { ECHO_REPLY_V6 };
+    let [kind, 0, _, _, rest @ ..] = message else {
+        return None;
+    };
+    (*kind == reply).then_some(())?;
+    rest.first_chunk().copied()
+}
+
 /// Whoever gives up waits no more.
-struct Forget<'f>(&'f Family, [u8; TOKEN]);
+struct Forget<'f>(&'f Family, Echoed);
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
         self.0.waiting().remove(&self.1);
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_echo_reply_counts() {
+        let mut reply = [7; HEADER + ECHOED];
+        for (is_v4, kind) in [(true, ECHO_REPLY_V4), (false, ECHO_REPLY_V6)] {
+            reply[..2].copy_from_slice(&[kind, 0]);
+            assert_eq!(echoed_of(&reply, is_v4), Some([7; ECHOED]));
+            assert_eq!(echoed_of(&reply, !is_v4), None, "of the other family");
+            for cut in 0..reply.len() {
+                assert_eq!(echoed_of(&reply[..cut], is_v4), None, "{cut} octets");
+            }
+            reply[1] = 1;
+            assert_eq!(echoed_of(&reply, is_v4), None, "code");
+        }
     }
 }
