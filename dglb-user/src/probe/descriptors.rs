@@ -4,9 +4,10 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
+use nix::libc;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -22,12 +23,71 @@ pub fn open() -> [Option<OwnedFd>; 2] {
 }
 
 fn opened(family: &str, domain: Domain, protocol: Protocol) -> Option<OwnedFd> {
-    match Socket::new(domain, Type::RAW, Some(protocol)) {
+    let socket = Socket::new(domain, Type::RAW, Some(protocol)).and_then(|socket| {
+        let_only_replies_in(&socket, domain)?;
+        Ok(socket)
+    });
+    match socket {
         Ok(socket) => Some(socket.into()),
         Err(error) => {
             tracing::warn!(%error, "no ICMP echo over {family}: that needs root or CAP_NET_RAW");
             None
         }
+    }
+}
+
+/// ICMP_FILTER (include/uapi/linux/icmp.h), at level IPPROTO_RAW.
+const ICMP_FILTER: libc::c_int = 1;
+/// ICMPV6_FILTER (include/uapi/linux/icmpv6.h), at level IPPROTO_ICMPV6.
+const ICMPV6_FILTER: libc::c_int = 1;
+/// Types of ICMP messages (RFC 792, RFC 4443 §4.2).
+const ECHO_REPLY_V4: u32 = 0;
+const ECHO_REPLY_V6: u32 = 129;
+
+/// A raw socket gets all ICMP that the host gets (raw(7)): echo replies only, please. Both filters have a
+/// bit set for each type that is kept away.
+fn let_only_replies_in(socket: &Socket, domain: Domain) -> io::Result<()> {
+    if domain == Domain::IPV4 {
+        let filter = !(1_u32 << ECHO_REPLY_V4);
+        return set_option(socket, libc::IPPROTO_RAW, ICMP_FILTER, &[filter]);
+    }
+    let mut filter = [u32::MAX; 8];
+    filter[(ECHO_REPLY_V6 / 32) as usize] &= !(1 << (ECHO_REPLY_V6 % 32));
+    set_option(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, &filter)
+}
+
+fn set_option(
+    socket: &Socket,
+    level: libc::c_int,
+    name: libc::c_int,
+    words: &[u32],
+) -> io::Result<()> {
+    let length = size_of_val(words) as libc::socklen_t;
+    // SAFETY: the kernel reads `length` octets from `words`, which has so many, and the descriptor is open.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            words.as_ptr().cast(),
+            length,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Closes all descriptors but the three standard ones: those of the daemon close by themselves, but not
+/// what the daemon itself was started with. For the first thing that the probing process does.
+pub fn close_others() {
+    const FIRST_OTHER: libc::c_uint = 3;
+    // SAFETY: nothing in this process has opened a descriptor yet that anything would use after this.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST_OTHER, libc::c_uint::MAX, 0) };
+    if result != 0 {
+        let error = io::Error::last_os_error();
+        tracing::warn!(%error, "descriptors of others can't be closed");
     }
 }
 
@@ -85,4 +145,37 @@ pub fn receive(socket: impl AsFd) -> io::Result<[Option<OwnedFd>; 2]> {
         _ => descriptors.next(),
     };
     Ok([next(HAS_V4), next(HAS_V6)])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn sockets_arrive_as_they_were_sent() {
+        let socket = || UnixStream::pair().map(|(one, _)| OwnedFd::from(one)).ok();
+        for sent in [
+            [None, None],
+            [socket(), None],
+            [None, socket()],
+            [socket(), socket()],
+        ] {
+            let (ours, theirs) = UnixStream::pair().expect("a pair");
+            send(&ours, &sent).expect("sent");
+            let received = receive(&theirs).expect("received");
+            assert_eq!(
+                received.map(|socket| socket.is_some()),
+                sent.map(|socket| socket.is_some())
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_that_says_nothing_is_no_daemon() {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        drop(ours);
+        assert!(receive(&theirs).is_err());
+    }
 }

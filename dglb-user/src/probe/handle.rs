@@ -5,7 +5,7 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     path::PathBuf,
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -18,11 +18,11 @@ use tokio::{
     process::{Child, Command},
     sync::mpsc,
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_stream::StreamExt as _;
 use tokio_util::{
-    codec::{FramedRead, LinesCodec},
+    codec::{FramedRead, LinesCodec, LinesCodecError},
     sync::CancellationToken,
 };
 
@@ -38,6 +38,8 @@ const UNDER_WAY: usize = 1024;
 /// has lived for longer than the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// For so long it may say nothing: it gives a sign of life every [`message::SIGN_OF_LIFE`](super::message::SIGN_OF_LIFE).
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The probing process, whichever lives at the time.
 #[derive(Debug)]
@@ -92,23 +94,35 @@ impl Program {
             .current_dir("/")
             .stdin(Stdio::from(socket))
             .stdout(Stdio::null())
+            // Not what a terminal tells the daemon's group: the daemon ends it.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
     }
 }
 
 /// Starts the process, and keeps one running until `stop`.
+///
+/// Orders that were given before [`FromProber::Up`] are forgotten, so give none between
+/// [`FromProber::Down`] and that.
 pub fn start(program: Program, stop: CancellationToken) -> Handle {
+    start_with(program, PATIENCE, stop)
+}
+
+fn start_with(program: Program, patience: Duration, stop: CancellationToken) -> Handle {
     let (orders, to_process) = mpsc::channel(UNDER_WAY);
     let (from_process, results) = mpsc::channel(UNDER_WAY);
-    let keeper = Keeper {
+    let mut keeper = Keeper {
         program,
+        patience,
         sockets: descriptors::open(),
         orders: to_process,
         results: from_process,
+        child: None,
     };
     let task = tokio::spawn(async move {
         stop.run_until_cancelled(keeper.keep()).await;
+        keeper.end_child().await;
     });
     Handle {
         orders,
@@ -119,14 +133,16 @@ pub fn start(program: Program, stop: CancellationToken) -> Handle {
 
 struct Keeper {
     program: Program,
+    patience: Duration,
     sockets: [Option<OwnedFd>; 2],
     orders: mpsc::Receiver<ToProber>,
     results: mpsc::Sender<FromProber>,
+    child: Option<Child>,
 }
 
 impl Keeper {
     /// Ends when nobody gives orders or takes results any more.
-    async fn keep(mut self) {
+    async fn keep(&mut self) {
         let mut pause = FIRST_PAUSE;
         loop {
             let start = Instant::now();
@@ -155,69 +171,147 @@ impl Keeper {
 
     /// One life; why it ended, or `None` when it is of no use any more.
     async fn live(&mut self) -> Option<String> {
-        let (mut child, ours) = match self.start() {
+        let ours = match self.start() {
             Ok(started) => started,
             Err(error) => {
                 let path = self.program.path.display();
                 return Some(format!("{path} can't be started: {error}"));
             }
         };
-        // What was ordered of an earlier one is told anew.
-        while self.orders.try_recv().is_ok() {}
-        if self.results.send(FromProber::Up).await.is_err() {
-            return None;
-        }
-        let (read, write) = ours.into_split();
-        let ended = tokio::select! {
-            told = tell(&self.results, read) => told,
-            ordered = order(&mut self.orders, write) => ordered,
-        };
-        let ended = ended?;
+        let ended = self.converse(ours).await?;
         // It ends by itself when its socket is closed; what does not is stuck.
-        let _ = child.start_kill();
-        let status = child.wait().await;
+        let status = self.end_child().await;
         Some(match (ended, status) {
             (Ended::Rubbish(what), _) => format!("it said what it can't: {what}"),
-            (Ended::Closed, Ok(status)) => status.to_string(),
-            (Ended::Closed, Err(error)) => error.to_string(),
+            (Ended::Silent, _) => format!("it has said nothing for {:?}", self.patience),
+            (Ended::Closed, Some(Ok(status))) => status.to_string(),
+            (Ended::Closed, Some(Err(error))) => error.to_string(),
+            (Ended::Closed, None) => "it was not there".into(),
         })
     }
 
-    fn start(&self) -> io::Result<(Child, UnixStream)> {
+    fn start(&mut self) -> io::Result<UnixStream> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         descriptors::send(&ours, &self.sockets)?;
         let child = self.program.start(theirs.into())?;
         tracing::debug!(pid = child.id(), "the probing process is started");
-        Ok((child, UnixStream::from_std(ours)?))
+        self.child = Some(child);
+        UnixStream::from_std(ours)
+    }
+
+    /// Kills the process if it lives, and reaps it.
+    async fn end_child(&mut self) -> Option<io::Result<ExitStatus>> {
+        let mut child = self.child.take()?;
+        // An error says that it has ended.
+        let _ = child.start_kill();
+        Some(child.wait().await)
+    }
+
+    /// Until either side has had enough; `None`: nobody gives orders or takes results any more.
+    async fn converse(&mut self, socket: UnixStream) -> Option<Ended> {
+        let (read, write) = socket.into_split();
+        let mut said = Said {
+            lines: FramedRead::new(read, LinesCodec::new_with_max_length(MAX_LINE)),
+            patience: self.patience,
+        };
+        // Its rights are given up and its runtime runs.
+        match said.next().await {
+            Ok(None) => {}
+            Ok(Some(_)) => return Some(Ended::Rubbish("a result of nothing".into())),
+            Err(ended) => return Some(ended),
+        }
+        self.forget_orders().await?;
+        self.results.send(FromProber::Up).await.ok()?;
+        tokio::select! {
+            told = tell(&self.results, said) => told,
+            ordered = order(&mut self.orders, write) => ordered,
+        }
+    }
+
+    /// Forgets what was ordered of an earlier one: all that was ordered before its end was known. Whoever
+    /// gives orders knows of it as soon as all results are taken.
+    async fn forget_orders(&mut self) -> Option<()> {
+        loop {
+            tokio::select! {
+                order = self.orders.recv() => order.map(drop)?,
+                all = self.results.reserve_many(UNDER_WAY) => {
+                    drop(all.ok()?);
+                    break;
+                }
+            }
+        }
+        while self.orders.try_recv().is_ok() {}
+        Some(())
     }
 }
 
 /// How a conversation ended.
 enum Ended {
     Closed,
+    Silent,
     Rubbish(String),
 }
 
-/// Passes results on; `None`: nobody takes them.
-async fn tell(results: &mpsc::Sender<FromProber>, read: OwnedReadHalf) -> Option<Ended> {
-    let mut lines = FramedRead::new(read, LinesCodec::new_with_max_length(MAX_LINE));
-    while let Some(line) = lines.next().await {
-        let line = match line {
-            Ok(line) => line,
-            Err(tokio_util::codec::LinesCodecError::Io(_)) => return Some(Ended::Closed),
-            Err(error) => return Some(Ended::Rubbish(error.to_string())),
+/// What the process says.
+struct Said {
+    lines: FramedRead<OwnedReadHalf, LinesCodec>,
+    patience: Duration,
+}
+
+impl Said {
+    /// A result; `None`: a sign of life.
+    async fn next(&mut self) -> Result<Option<FromProber>, Ended> {
+        let Ok(line) = timeout(self.patience, self.lines.next()).await else {
+            return Err(Ended::Silent);
         };
-        match serde_json::from_str::<FromProber>(&line) {
-            Ok(result @ FromProber::Done { .. }) => results.send(result).await.ok()?,
-            // Only this side says these.
-            Ok(FromProber::Up | FromProber::Down { .. }) => {
-                return Some(Ended::Rubbish("that it is up or down".into()));
+        match line {
+            None | Some(Err(LinesCodecError::Io(_))) => Err(Ended::Closed),
+            Some(Err(error @ LinesCodecError::MaxLineLengthExceeded)) => {
+                Err(Ended::Rubbish(error.to_string()))
             }
-            Err(error) => return Some(Ended::Rubbish(error.to_string())),
+            Some(Ok(line)) if line.is_empty() => Ok(None),
+            Some(Ok(line)) => understood(&line).map(Some).map_err(Ended::Rubbish),
         }
     }
-    Some(Ended::Closed)
+}
+
+/// A result that can be what it says it is.
+fn understood(line: &str) -> Result<FromProber, String> {
+    let said: FromProber = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    match &said {
+        // Only this side says these.
+        FromProber::Up | FromProber::Down { .. } => Err("that it is up or down".into()),
+        FromProber::Done {
+            started_ns,
+            ended_ns,
+            outcome,
+            ..
+        } => {
+            if started_ns > ended_ns {
+                return Err("a probe that ended before it began".into());
+            }
+            let is_sensible = match outcome {
+                Ok(success) => success.load.is_none_or(|load| load.is_sensible()),
+                Err(failure) => failure.is_bounded(),
+            };
+            match is_sensible {
+                true => Ok(said),
+                false => Err("a load or a reason that can't be".into()),
+            }
+        }
+    }
+}
+
+/// Passes results on; `None`: nobody takes them.
+async fn tell(results: &mpsc::Sender<FromProber>, mut said: Said) -> Option<Ended> {
+    loop {
+        match said.next().await {
+            Ok(None) => {}
+            Ok(Some(result)) => results.send(result).await.ok()?,
+            Err(ended) => return Some(ended),
+        }
+    }
 }
 
 /// Passes orders on; `None`: nobody gives them.
@@ -231,8 +325,14 @@ async fn order(orders: &mut mpsc::Receiver<ToProber>, mut write: OwnedWriteHalf)
         }
         text.clear();
         for order in waiting.drain(..) {
-            if let Err(error) = serde_json::to_writer(&mut text, &order) {
-                tracing::error!(%error, "an order can't be written");
+            let before = text.len();
+            let written = serde_json::to_writer(&mut text, &order);
+            if written.is_err() || text.len() - before > MAX_LINE {
+                // The configuration bounds what a probe may be. It would end the process, again and again.
+                tracing::error!(
+                    "an order is too long for the probing process, which will not know it"
+                );
+                text.truncate(before);
                 continue;
             }
             text.push(b'\n');
@@ -242,3 +342,6 @@ async fn order(orders: &mut mpsc::Receiver<ToProber>, mut write: OwnedWriteHalf)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! What daemon and probing process tell each other: JSON, a line a message, over a Unix socket that
-//! the daemon made. The process keeps no state but the targets: what is lost with it is told again.
+//! the daemon made. The process keeps no state but the targets: what is lost with it is told again. An empty
+//! line from it is a sign of life.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +10,9 @@ use super::{failure::Failure, spec::Spec};
 
 /// Octets that one line may have.
 pub const MAX_LINE: usize = 1 << 16;
+
+/// The probing process says something, if only that it lives, once as it begins and then at least so often.
+pub const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
 
 /// To the probing process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ use tokio::{
     net::{UnixStream, unix::OwnedWriteHalf},
     sync::mpsc,
     task::LocalSet,
+    time::timeout,
 };
 use tokio_stream::StreamExt as _;
 use tokio_util::codec::{FramedRead, LinesCodec};
@@ -28,7 +29,7 @@ use super::{
     descriptors,
     execute::{Executor, Prepared, Preparer, icmp::Pinger},
     failure::Failure,
-    message::{FromProber, MAX_LINE, Success, ToProber},
+    message::{FromProber, MAX_LINE, SIGN_OF_LIFE, Success, ToProber},
     rights,
 };
 use crate::clock::monotonic_ns;
@@ -53,6 +54,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     if stdin.is_terminal() {
         bail!("`dglb probe` is started by `dglb run`, and of no use by itself");
     }
+    descriptors::close_others();
     let socket: OwnedFd = stdin.as_fd().try_clone_to_owned()?;
     let [v4, v6] = descriptors::receive(&socket)
         .context("`dglb probe` is started by `dglb run`: its standard input must be that socket")?;
@@ -62,13 +64,16 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    LocalSet::new().block_on(&runtime, async {
+    let served = LocalSet::new().block_on(&runtime, async {
         let socket = StdUnixStream::from(socket);
         socket.set_nonblocking(true)?;
         let socket = UnixStream::from_std(socket)?;
         let executor = Executor::new(options.ca_file.as_deref(), Pinger::new(v4, v6)?);
         serve(socket, executor, places).await
-    })
+    });
+    // A search that is under way may take long, and nobody waits for what it finds.
+    runtime.shutdown_background();
+    served
 }
 
 /// A fault must be seen: the daemon counts it and starts another process; one that went on would owe it a
@@ -134,22 +139,28 @@ fn done(target: u32, started_ns: u64, outcome: Result<Success, Failure>) -> From
     }
 }
 
-/// Writes results, several at once where several wait.
+/// Writes results, several at once where several wait, and signs of life.
 async fn write_all(mut socket: OwnedWriteHalf, mut results: mpsc::Receiver<FromProber>) {
     const AT_ONCE: usize = 64;
     let mut waiting = Vec::with_capacity(AT_ONCE);
-    let mut text = Vec::new();
-    while results.recv_many(&mut waiting, AT_ONCE).await > 0 {
-        text.clear();
-        for result in waiting.drain(..) {
-            let Ok(()) = serde_json::to_writer(&mut text, &result) else {
-                return;
-            };
-            text.push(b'\n');
-        }
+    let mut text = b"\n".to_vec();
+    loop {
         // The daemon is gone: so will be this process, when it reads that.
         if socket.write_all(&text).await.is_err() {
             return;
+        }
+        text.clear();
+        match timeout(SIGN_OF_LIFE, results.recv_many(&mut waiting, AT_ONCE)).await {
+            Err(_) => text.push(b'\n'),
+            Ok(0) => return,
+            Ok(1..) => {
+                for result in waiting.drain(..) {
+                    let Ok(()) = serde_json::to_writer(&mut text, &result) else {
+                        return;
+                    };
+                    text.push(b'\n');
+                }
+            }
         }
     }
 }
