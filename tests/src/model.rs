@@ -41,6 +41,12 @@ pub enum Choice {
     List(Vec<usize>),
     /// One of them for each client, by weight; weight 0: never.
     Weighted(Vec<(usize, u32)>),
+    /// The same; which one follows from client and weights alone.
+    Sticky(Vec<(usize, u32)>),
+    /// None of them, but this address; in the other family there is none.
+    Fallback(IpAddr),
+    /// SERVFAIL.
+    Servfail,
 }
 
 /// A node and what it knows now.
@@ -214,6 +220,9 @@ pub fn serving(choice: &Choice, service: &RankedService) -> Serving {
         Choice::Best(up) => service.best(up),
         Choice::List(up) => both(Selection::List(up.clone())),
         Choice::Weighted(shares) => both(Selection::Weighted(shares.clone())),
+        Choice::Sticky(shares) => both(Selection::Sticky(shares.clone())),
+        Choice::Fallback(address) => both(Selection::Fallback(*address)),
+        Choice::Servfail => both(Selection::Servfail),
     }
 }
 

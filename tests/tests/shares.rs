@@ -7,7 +7,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use dglb_common::query::TYPE_A;
+use dglb_common::{
+    client::Client,
+    layout::{KIND_A, NameWord},
+    query::TYPE_A,
+};
 use dglb_tests::{
     frames::{Message, opt},
     fuzz::path,
@@ -87,11 +91,50 @@ fn over_many_networks_the_shares_are_the_weights() {
     }
     for (site, share) in WEIGHTS {
         let seen = f64::from(met[&site]) / f64::from(NETWORKS);
-        // 64 buckets, and a hash that is no better than chance: 2 % are five standard deviations and more.
+        // A hash that is no better than chance: 2 % are nearly four standard deviations and more.
         assert!(
             (seen - share).abs() < 0.03,
             "{site}: {seen}, {share} wanted"
         );
+    }
+}
+
+#[test]
+fn over_a_million_networks_shares_are_within_one_percent() {
+    const NETWORKS: u32 = 1 << 20;
+    // No multiples of 1/128.
+    let weights = vec![(0, 3), (1, 7), (2, 11)];
+    for choice in [
+        Choice::Weighted(weights.clone()),
+        Choice::Sticky(weights.clone()),
+    ] {
+        let mut model = world::dns_b_direct();
+        model.rankings[2].fill(Some(choice.clone()));
+        let tables = model.tables();
+        let entry = tables
+            .name(&world::name("shares.d.foo.com"))
+            .expect("a name");
+        let (vantage, group) = (
+            tables.settings.default_vantage,
+            NameWord(entry.word).group(),
+        );
+        let mut met: BTreeMap<u8, u32> = BTreeMap::new();
+        for network in 0..NETWORKS {
+            let client = Client::v4((0x1000_0000 + (network << 8)).to_be_bytes());
+            let (answer, _) = tables
+                .answer(vantage, group, KIND_A, client)
+                .expect("an answer");
+            *met.entry(answer.octets[usize::from(answer.len) - 1])
+                .or_default() += 1;
+        }
+        for (site, weight) in &weights {
+            let seen = f64::from(met[&(80 + *site as u8)]) / f64::from(NETWORKS);
+            let wanted = f64::from(*weight) / 21.0;
+            assert!(
+                (seen - wanted).abs() < 0.01,
+                "{choice:?}: {seen}, {wanted} wanted"
+            );
+        }
     }
 }
 

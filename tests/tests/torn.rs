@@ -263,6 +263,9 @@ fn words_rows_and_slots_used_again_are_met_whole() {
         Choice::List(vec![4, 2]),
         Choice::Weighted(vec![(0, 1), (1, 1), (2, 1)]),
         Choice::Weighted(vec![(0, 1), (2, 5)]),
+        Choice::Sticky(vec![(0, 1), (1, 1), (2, 2)]),
+        Choice::Servfail,
+        Choice::Fallback([203, 0, 113, 200].into()),
     ];
     // Which of the weighted sites a client has depends on who had its bucket before: any may be right.
     let each = (0..3).map(|site| Choice::Best(vec![site]));

@@ -202,7 +202,9 @@ impl Asked<'_> {
     fn ready_address(&self, kind: u32) -> Option<Response> {
         let base = &self.delegated.apex;
         let ready = self.lookup?.serving(self.delegated.place, kind, base)?;
-        if self.delegated.is_itself && ready.row() != Counter::LbAddress {
+        // Only these two have no names of M in them.
+        let fits_itself = matches!(ready.row(), Counter::LbAddress | Counter::LbServfail);
+        if self.delegated.is_itself && !fits_itself {
             return Some(self.nodata());
         }
         Some(ready)

@@ -367,8 +367,8 @@ impl<T: LiveTables> Steps<'_, T> {
             ttl_at_most: ttl,
         };
         if let Some(ready) = ready {
-            let is_address = ready.row == Some(Counter::LbAddress);
-            return Ok(match is_itself && !is_address {
+            let fits_itself = matches!(ready.row, Some(Counter::LbAddress | Counter::LbServfail));
+            return Ok(match is_itself && !fits_itself {
                 true => nodata,
                 false => Outcome::Ready(ready),
             });

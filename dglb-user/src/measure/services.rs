@@ -351,3 +351,95 @@ fn log_change(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::{
+        config::ProbeLimits,
+        measure::testing::service,
+        probe::{failure::Failure, message::Success},
+    };
+
+    /// A ramp in each family, which go their steps at times of their own.
+    #[test]
+    fn a_service_waits_for_one_time_however_often_it_is_looked_at() {
+        let mut config = service("www.example.com", &["192.0.2.1", "192.0.2.2"]);
+        for (site, v6) in config.sites.iter_mut().zip(["2001:db8::1", "2001:db8::2"]) {
+            site.ipv6 = v6.parse().ok();
+        }
+        config.policy.ramp = Duration::from_secs(1000);
+        let services = [config];
+        let plan = Plan::new(&services, &ProbeLimits::default());
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let known = plan.targets.iter().enumerate().map(|(index, target)| {
+            let mut known = Knowledge::default().with_judges(&target.judges);
+            known.record(&Ok(Success::default()), at(0));
+            known.judges[0].1.back_since = Some(at(5000 + 7 * index as u64));
+            known
+        });
+        let knowledge: Vec<_> = known.collect();
+        let overrides = Overrides::default();
+        let mut all = Services::new(&services, None, &mut Carried::default(), Duration::ZERO);
+        let mut most = 0;
+        for second in 5030..6100 {
+            let moment = Moment {
+                now: Duration::from_secs(second),
+                wall: at(second),
+            };
+            // A probe's result each second.
+            all.affect(0, Some(second));
+            all.affect_due(moment.now);
+            all.decide(View {
+                services: &services,
+                plan: &plan,
+                knowledge: &knowledge,
+                overrides: &overrides,
+                moment,
+            });
+            most = most.max(all.again.len());
+        }
+        assert!((1..=2).contains(&most), "{most}");
+        assert_eq!(all.next_again(), None, "the ramps are over");
+    }
+
+    #[test]
+    fn the_first_probe_counts_until_what_it_changed_is_told() {
+        let services = [service("www.example.com", &["192.0.2.1"])];
+        let plan = Plan::new(&services, &ProbeLimits::default());
+        let mut known = Knowledge::default().with_judges(&plan.targets[0].judges);
+        known.record(&Ok(Success::default()), UNIX_EPOCH);
+        let mut knowledge = vec![known];
+        let overrides = Overrides::default();
+        let mut all = Services::new(&services, None, &mut Carried::default(), Duration::ZERO);
+        let decide = |all: &mut Services, knowledge: &[Knowledge]| {
+            all.decide(View {
+                services: &services,
+                plan: &plan,
+                knowledge,
+                overrides: &overrides,
+                moment: Moment {
+                    now: Duration::ZERO,
+                    wall: UNIX_EPOCH,
+                },
+            });
+        };
+        all.affect(0, Some(3));
+        all.affect(0, Some(4));
+        decide(&mut all, &knowledge);
+        all.affect(0, Some(5));
+        decide(&mut all, &knowledge);
+        assert_eq!(all.news().map(|(_, _, probed)| probed), Some(Some(3)));
+        // A probe that changes nothing is nobody's cause.
+        all.affect(0, Some(6));
+        decide(&mut all, &knowledge);
+        assert!(!all.has_news());
+        // One failure of three: the TTL is shorter.
+        knowledge[0].record(&Err(Failure::Refused), UNIX_EPOCH);
+        all.affect(0, Some(7));
+        decide(&mut all, &knowledge);
+        assert_eq!(all.news().map(|(_, _, probed)| probed), Some(Some(7)));
+    }
+}

@@ -419,8 +419,16 @@ impl Publisher {
         self.publish_or_log(&changes);
     }
 
-    /// A query has met an answer that is watched: that is told, and it is watched no more.
+    /// A query has met an answer that is watched: that is told, and it is watched no more. Where there is no room
+    /// to tell it, it stays watched: who wants to know counts on that.
     fn was_asked(&mut self, group: u32) {
+        let Ok(permit) = self.asked.clone().try_reserve_owned() else {
+            tracing::debug!(
+                group,
+                "that it was asked for is told by a later query: too much is"
+            );
+            return;
+        };
         let changes = self.mark(group, false);
         // Told before, by another CPU or the sockets.
         if changes.is_empty() {
@@ -432,10 +440,8 @@ impl Publisher {
                 .as_ref()
                 .is_some_and(|service| service.group == group)
         };
-        if let Some(service) = self.services.iter().position(is_meant)
-            && self.asked.try_send(Asked(service)).is_err()
-        {
-            tracing::debug!(service, "that it was asked for is not told: too much is");
+        if let Some(service) = self.services.iter().position(is_meant) {
+            permit.send(Asked(service));
         }
     }
 

@@ -227,6 +227,23 @@ fn a_query_for_what_is_watched_is_told_once() {
 }
 
 #[test]
+fn without_room_to_tell_a_query_what_is_watched_stays_so() {
+    let mut publisher = publisher(DNS_LB);
+    let (sender, mut asked) = mpsc::channel(1);
+    publisher.tell(sender.clone());
+    publisher.serve(0, 0, &Serving::both(Selection::List(vec![0]), 60));
+    publisher.take(Event::Watch { service: 0 });
+    let group = publisher.services[0].as_ref().expect("a service").group;
+    sender.try_send(Asked(7)).expect("room");
+    publisher.take(Event::Asked { group });
+    assert!(publisher.tables().word(0, group, KIND_A).is_watched());
+    assert_eq!(asked.try_recv(), Ok(Asked(7)));
+    publisher.take(Event::Asked { group });
+    assert_eq!(asked.try_recv(), Ok(Asked(0)));
+    assert!(!publisher.tables().word(0, group, KIND_A).is_watched());
+}
+
+#[test]
 fn answers_that_come_and_go_need_no_more_slots_than_there_are() {
     let mut publisher = publisher(DNS_LB);
     let in_use = publisher.tables().answers.len() as u32;

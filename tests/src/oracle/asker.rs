@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 
+use dglb_common::counters::Counter;
 use dglb_user::config::Site;
-use hickory_proto::rr::{Name, Record};
+use hickory_proto::{
+    op::ResponseCode,
+    rr::{Name, Record},
+};
 use ipnet::IpNet;
 
-use super::{form::Subnet, records::address};
+use super::{Expected, form::Subnet, records::address};
 use crate::model::{Choice, Model};
 
 /// Who asks.
@@ -121,7 +125,7 @@ pub(super) fn addresses(
             };
             (choices, place.scope)
         }
-        Choice::Weighted(shares) => {
+        Choice::Weighted(shares) | Choice::Sticky(shares) => {
             let weighty = shares.iter().filter(|(_, weight)| *weight > 0);
             let ones = weighty.filter_map(|(site, _)| Some(vec![vec![record(*site)?]]));
             let choices: Vec<_> = ones.collect();
@@ -138,5 +142,21 @@ pub(super) fn addresses(
             };
             (choices, scope)
         }
+        Choice::Fallback(fallback) => {
+            let (v4, v6) = match *fallback {
+                IpAddr::V4(v4) => (Some(v4), None),
+                IpAddr::V6(v6) => (None, Some(v6)),
+            };
+            let own = of_family(&Site::new("fallback", v4, v6));
+            let list = own.map(|own| vec![vec![address(owner, ttl, own)]]);
+            (list.into_iter().collect(), place.scope)
+        }
+        // Which is no answer with addresses.
+        Choice::Servfail => (Vec::new(), place.scope),
     }
+}
+
+/// `lb-servfail`: what is answered in the place of addresses when the owner wants it.
+pub(super) fn servfail(place: Place) -> Expected {
+    Expected::error(Counter::LbServfail, ResponseCode::ServFail).scoped(place.scope)
 }

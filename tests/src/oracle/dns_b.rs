@@ -11,9 +11,10 @@ use hickory_proto::{
 
 use super::{
     Expected,
-    asker::{Asker, Place, addresses},
+    asker::{Asker, Place, addresses, servfail},
     records::{address, below, hinfo, is_label_form, label_below, owner, soa},
 };
+use crate::model::Choice;
 
 /// `None`: the name is not ours.
 pub(super) fn expect(asker: &Asker<'_>, node: &DnsB, query: &Query) -> Option<Expected> {
@@ -158,6 +159,9 @@ fn direct(
     let Some(choice) = &asker.model.rankings[index][place.vantage] else {
         return Expected::error(Counter::Error, ResponseCode::ServFail);
     };
+    if *choice == Choice::Servfail {
+        return servfail(place);
+    }
     let owned = (&n, service.answer_ttl);
     let (choices, scope) = addresses(asker, place, choice, &service.sites, of_family, owned);
     if choices.is_empty() {

@@ -11,9 +11,10 @@ use hickory_proto::{
 
 use super::{
     Expected,
-    asker::{Asker, Place, addresses},
+    asker::{Asker, Place, addresses, servfail},
     records::{address, below, hinfo, is_label_form, label_below, owner, soa},
 };
+use crate::model::Choice;
 
 /// `None`: the name is not ours.
 pub(super) fn expect(asker: &Asker<'_>, node: &DnsLb, query: &Query) -> Option<Expected> {
@@ -86,6 +87,9 @@ fn at_m(
         let Some(choice) = &asker.model.rankings[index][place.vantage] else {
             return Expected::error(Counter::Error, ResponseCode::ServFail);
         };
+        if *choice == Choice::Servfail {
+            return servfail(*place);
+        }
         let owned = (m, ttl);
         let (choices, scope) = addresses(asker, *place, choice, &service.sites, of_family, owned);
         if choices.is_empty() {

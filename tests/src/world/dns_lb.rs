@@ -52,8 +52,8 @@ pub fn dns_lb() -> Model {
     model
 }
 
-/// A DNS-LB with prefixes of four vantages, one of them silent: best site, list, shares, in both forms,
-/// and the shortest name.
+/// A DNS-LB with prefixes of four vantages, one of them silent: best site, list, shares, SERVFAIL, a fallback, in
+/// both forms, and the shortest name.
 pub fn dns_lb_vantages() -> Model {
     with_vantages(false)
 }
@@ -75,11 +75,19 @@ fn with_vantages(beside_resolver: bool) -> Model {
         short,
         service("shares.shop.foo.com", Form::Cname, both()),
         service("v4.shop2.foo.com", Form::Cname, sites(&[("boston", false)])),
+        service("out.g.foo.com", Form::Referral, both()),
+        service("out.shop.foo.com", Form::Cname, both()),
     ];
     let at_each = |choice: &dyn Fn(usize) -> Choice| (0..4).map(|at| Some(choice(at))).collect();
     let best = |at: usize| Choice::Best(vec![at % 3, (at + 1) % 3, (at + 2) % 3]);
     let list = |at: usize| Choice::List((at..8).collect());
     let shares = |at: usize| Choice::Weighted(vec![(0, 1 + at as u32), (1, 5), (2, 0)]);
+    // What the owner wants when no site is up, and what follows from the client alone.
+    let out = |at: usize| match at {
+        0 => Choice::Servfail,
+        1 => Choice::Fallback([203, 0, 113, 99].into()),
+        _ => Choice::Sticky(vec![(0, 3), (1, 2), (2, 1)]),
+    };
     let rankings = vec![
         at_each(&best),
         at_each(&best),
@@ -88,6 +96,8 @@ fn with_vantages(beside_resolver: bool) -> Model {
         at_each(&list),
         at_each(&shares),
         at_each(&|_| Choice::Best(vec![0])),
+        at_each(&out),
+        at_each(&out),
     ];
     let mut model = model(services, &[1, 3, 5], rankings);
     // The last is the vantage of the sixth node.
