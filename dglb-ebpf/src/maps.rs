@@ -1,6 +1,7 @@
 //! Every map: key, value, who writes, who reads. Sizes marked (L) are set by the loader.
 //!
-//! All are written by user space and read here, but for `counters`, `limits` and `scratch`.
+//! All are written by user space and read here, but for `counters`, `limits`, `events`, `told` and
+//! `scratch`, which are written here.
 
 use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, PerCpuArray, ProgramArray, RingBuf},

@@ -10,8 +10,8 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 use dglb_user::{
-    check, control::protocol::AddressFamily, explain, history, name::OwnerName, overrides,
-    policy::OverrideKind, probe, reload, run, sites, stats, unload, verify,
+    check, config::Family, explain, history, name::OwnerName, overrides, policy::OverrideKind,
+    probe, reload, run, sites, stats, unload, verify,
 };
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
@@ -197,10 +197,10 @@ enum QueryType {
 }
 
 impl QueryType {
-    fn family(self) -> AddressFamily {
+    fn family(self) -> Family {
         match self {
-            Self::A => AddressFamily::Ipv4,
-            Self::Aaaa => AddressFamily::Ipv6,
+            Self::A => Family::Ipv4,
+            Self::Aaaa => Family::Ipv6,
         }
     }
 }

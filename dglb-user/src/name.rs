@@ -134,6 +134,15 @@ impl FromStr for OwnerName {
     }
 }
 
+impl OwnerName {
+    /// As people write it, and as it stands in a Host header: without the dot at the end.
+    pub fn without_dot(&self) -> String {
+        let mut name = self.to_hickory();
+        name.set_fqdn(false);
+        name.to_ascii()
+    }
+}
+
 impl fmt::Display for OwnerName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut name = self.to_hickory();
@@ -161,6 +170,7 @@ mod tests {
         assert_eq!(name("WWW.Foo.com").wire(), b"\x03www\x03foo\x03com\0");
         assert_eq!(name("www.foo.com."), name("www.foo.com"));
         assert_eq!(name("www.foo.com").to_string(), "www.foo.com.");
+        assert_eq!(name("www.foo.com.").without_dot(), "www.foo.com");
     }
 
     #[test]

@@ -25,8 +25,8 @@ use dglb_tests::{
 };
 use dglb_user::{
     answer::{Answerer, Transport},
+    config::Family,
     config::Role,
-    control::protocol::AddressFamily,
     explain::{
         has_site,
         served::{Kind, Served},
@@ -143,7 +143,7 @@ impl Explained {
     }
 
     /// All questions of these names, few of them by each asker where there are many.
-    fn questions(&self) -> Vec<(OwnerName, AddressFamily, IpAddr, Option<IpNet>)> {
+    fn questions(&self) -> Vec<(OwnerName, Family, IpAddr, Option<IpNet>)> {
         let askers = self.askers();
         let mut questions = Vec::new();
         for (index, name) in self.names().into_iter().enumerate() {
@@ -152,7 +152,7 @@ impl Explained {
                 if (index + turn) % 7 != 0 {
                     continue;
                 }
-                for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+                for family in [Family::Ipv4, Family::Ipv6] {
                     questions.push((name.clone(), family, *source, *subnet));
                 }
             }
@@ -165,8 +165,8 @@ impl Explained {
 fn message(query: &Query<'_>) -> Vec<u8> {
     const PADDING: u16 = 12;
     let qtype = match query.family {
-        AddressFamily::Ipv4 => TYPE_A,
-        AddressFamily::Ipv6 => TYPE_AAAA,
+        Family::Ipv4 => TYPE_A,
+        Family::Ipv6 => TYPE_AAAA,
     };
     let mut options = vec![opt::option(PADDING, &[0; 300])];
     let subnet = query.subnet;
@@ -475,7 +475,7 @@ fn every_answer_is_read_back(rig: &Rig) -> Result<()> {
             for subnet in [None, Some(subnet)] {
                 let query = Query {
                     name: &name,
-                    family: AddressFamily::Ipv4,
+                    family: Family::Ipv4,
                     source,
                     subnet,
                 };

@@ -49,9 +49,8 @@ pub use self::{
     error::{ConfigError, ConfigErrors, ErrorKind},
     restart::restart_needed,
     service::{
-        AllDown, BodyMatch, DEFAULT_CAPACITY, Family, Filter, HttpProbe, LbService, LoadSource,
-        Location, Margin, Overflow, Policy, Probe, ProbeKind, ProbeLimits, Profile, Scorer, Site,
-        Tier, UnknownSites, Weights,
+        AllDown, DEFAULT_CAPACITY, Family, Filter, LbService, Location, Margin, Overflow, Policy,
+        Probe, ProbeKind, ProbeLimits, Profile, Scorer, Site, Tier, UnknownSites, Weights,
     },
 };
 use crate::{label::Label, name::OwnerName};

@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{Form, Soa};
-use crate::name::OwnerName;
+use crate::{name::OwnerName, probe::spec::Http};
 
 /// A balanced name at a DNS-LB.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,7 +134,8 @@ pub struct Location {
 }
 
 /// An address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// IPv4.
     Ipv4,
@@ -154,7 +157,7 @@ pub struct Probe {
     pub interval: Duration,
     /// For the whole probe.
     pub timeout: Duration,
-    /// The same as `interval` after a failure, while the site is not yet down.
+    /// The same as `interval` while the last results speak against the state, but are not yet enough.
     pub retry: Duration,
     /// Failures in a row that make a site down.
     pub fall: u32,
@@ -189,8 +192,8 @@ impl Probe {
 /// The built-in probes, and the node's own profiles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeKind {
-    /// HTTP or HTTPS.
-    Http(HttpProbe),
+    /// HTTP or HTTPS, as the probing process is told of it.
+    Http(Http),
     /// A TCP connection, closed at once.
     Tcp {
         /// Port.
@@ -205,38 +208,11 @@ pub enum ProbeKind {
     },
 }
 
-/// An HTTP probe: one page, or several that are one measurement.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpProbe {
-    /// By TLS.
-    pub tls: bool,
-    /// Whether the certificate must be valid for `host`.
-    pub verify: bool,
-    /// TCP port.
-    pub port: u16,
-    /// Host header, and SNI without its port.
-    pub host: String,
-    /// `GET` or `HEAD` or another that has no body.
-    pub method: String,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
-    /// Paths with their queries; at least one.
-    pub pages: Vec<String>,
-    /// Statuses that count as success; at least one, sorted.
-    pub status: Vec<u16>,
-    /// What the first page's body must contain.
-    pub body: Option<BodyMatch>,
-    /// Octets that a page's body may have.
-    pub max_body: u32,
-    /// Where the site says how loaded it is; on the first page.
-    pub load: Option<LoadSource>,
-}
-
 impl fmt::Display for ProbeKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(http) => {
-                let scheme = if http.tls { "https" } else { "http" };
+                let scheme = if http.tls.is_some() { "https" } else { "http" };
                 let more = http.pages.len() - 1;
                 write!(
                     formatter,
@@ -253,43 +229,6 @@ impl fmt::Display for ProbeKind {
             Self::Command { profile } => write!(formatter, "probe profile {profile}"),
         }
     }
-}
-
-impl HttpProbe {
-    /// A GET of `path`, by plain HTTP.
-    pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
-        Self {
-            tls: false,
-            verify: true,
-            port: 80,
-            host: host.into(),
-            method: "GET".into(),
-            headers: Vec::new(),
-            pages: vec![path.into()],
-            status: vec![200],
-            body: None,
-            max_body: 1 << 20,
-            load: None,
-        }
-    }
-}
-
-/// What a body must contain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BodyMatch {
-    /// These octets.
-    Text(String),
-    /// A match of this regular expression, which compiles.
-    Regex(String),
-}
-
-/// Where a site says how loaded it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LoadSource {
-    /// In a header of this name: `load=42; weight=10; drain`, each part as it likes.
-    Header(String),
-    /// The body is a JSON object with `load`, `weight`, `drain`, each as it likes.
-    Json,
 }
 
 /// What the node allows of probes, whatever a service wants: `[probe]`.

@@ -9,6 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Family;
 use crate::policy::{Override, OverrideKind, State};
 
 /// What a command wants.
@@ -27,7 +28,7 @@ pub enum Request {
         /// The balanced name, or a name below it.
         name: String,
         /// A or AAAA.
-        family: AddressFamily,
+        family: Family,
         /// Of which vantage.
         vantage: u32,
     },
@@ -158,16 +159,6 @@ impl fmt::Display for Request {
             Self::Reload => formatter.write_str("reload"),
         }
     }
-}
-
-/// A or AAAA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AddressFamily {
-    /// A.
-    Ipv4,
-    /// AAAA.
-    Ipv6,
 }
 
 /// What the daemon says.

@@ -7,10 +7,10 @@ use super::{
     walk::{Outcome, Walk},
 };
 use crate::{
-    config::Node,
+    config::{Family, Node},
     control::{
         client::{self, AskError},
-        protocol::{AddressFamily, Explanation, Reply, Request},
+        protocol::{Explanation, Reply, Request},
     },
     name::OwnerName,
 };
@@ -27,12 +27,7 @@ pub struct Daemon {
 }
 
 /// Asks how the sites of a service are chosen.
-pub fn explanation(
-    node: &Node,
-    service: &OwnerName,
-    family: AddressFamily,
-    vantage: u32,
-) -> Daemon {
+pub fn explanation(node: &Node, service: &OwnerName, family: Family, vantage: u32) -> Daemon {
     let request = Request::Explain {
         name: service.to_string().trim_end_matches('.').to_owned(),
         family,

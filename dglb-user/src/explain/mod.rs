@@ -28,8 +28,8 @@ use self::{
 };
 use crate::{
     clock::monotonic_ns,
-    config::{Config, Datapath, Form, Role, Site},
-    control::protocol::{AddressFamily, CandidateView, Explanation},
+    config::{Config, Datapath, Family, Form, Role, Site},
+    control::protocol::{CandidateView, Explanation},
     kernel::{live::Live, pins::Pins},
     label::Label,
     name::OwnerName,
@@ -64,7 +64,7 @@ pub struct Question {
     /// What its Client Subnet says.
     pub subnet: Option<IpNet>,
     /// A or AAAA.
-    pub family: AddressFamily,
+    pub family: Family,
 }
 
 /// All that is shown; the keys of `--json`.
@@ -312,8 +312,8 @@ where
             name: trimmed(&question.name),
             asked_as: (*query.name != question.name).then(|| trimmed(query.name)),
             qtype: match query.family {
-                AddressFamily::Ipv4 => "A",
-                AddressFamily::Ipv6 => "AAAA",
+                Family::Ipv4 => "A",
+                Family::Ipv6 => "AAAA",
             },
             from: query.source,
             subnet: query.subnet.map(|net| net.to_string()),
@@ -452,14 +452,9 @@ where
 
 /// Whether a service (by its index) has a site with an address of the family, or needs none; what is no
 /// service needs none. For [`walk::walk`].
-pub fn has_site(config: &Config, service: u32, family: AddressFamily) -> bool {
+pub fn has_site(config: &Config, service: u32, family: Family) -> bool {
     let index = service as usize;
-    let has = |sites: &[Site]| {
-        sites.iter().any(|site| match family {
-            AddressFamily::Ipv4 => site.ipv4.is_some(),
-            AddressFamily::Ipv6 => site.ipv6.is_some(),
-        })
-    };
+    let has = |sites: &[Site]| sites.iter().any(|site| site.has(family));
     match &config.role {
         Role::DnsB(dns_b) => dns_b
             .services

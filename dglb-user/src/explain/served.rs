@@ -15,8 +15,8 @@ use serde::Serialize;
 use super::walk::{Outcome, Query, Ready};
 use crate::{
     answer::{Answerer, Transport},
+    config::Family,
     config::{Config, Role, Soa},
-    control::protocol::AddressFamily,
     name::OwnerName,
     tables::Tables,
 };
@@ -190,8 +190,8 @@ fn soa<'a>(config: &'a Config, name: &OwnerName) -> Option<&'a Soa> {
 /// The query as a message (RFC 1035 §4.1) without OPT.
 fn question(query: &Query<'_>) -> Vec<u8> {
     let qtype = match query.family {
-        AddressFamily::Ipv4 => TYPE_A,
-        AddressFamily::Ipv6 => TYPE_AAAA,
+        Family::Ipv4 => TYPE_A,
+        Family::Ipv6 => TYPE_AAAA,
     };
     let mut message = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     message.extend_from_slice(query.name.wire());

@@ -116,7 +116,7 @@ fn question(name: &str) -> Question {
         name: name.parse().expect("a name"),
         from: "198.51.100.99".parse().expect("an address"),
         subnet: None,
-        family: AddressFamily::Ipv4,
+        family: Family::Ipv4,
     }
 }
 

@@ -20,8 +20,7 @@ use ipnet::IpNet;
 
 use super::who::{self, Asker, Matched, Place, Serving};
 use crate::{
-    control::protocol::AddressFamily, label::Label, name::OwnerName, ready::UNKNOWN_TTL,
-    tables::live::LiveTables,
+    config::Family, label::Label, name::OwnerName, ready::UNKNOWN_TTL, tables::live::LiveTables,
 };
 
 /// The label of a DNS-LB's name server host below its own label, form C.
@@ -33,7 +32,7 @@ pub struct Query<'a> {
     /// The name.
     pub name: &'a OwnerName,
     /// A or AAAA.
-    pub family: AddressFamily,
+    pub family: Family,
     /// Where from.
     pub source: IpAddr,
     /// What Client Subnet says, if it is sent.
@@ -357,8 +356,8 @@ impl<T: LiveTables> Steps<'_, T> {
         // The names in the negative answers of `L.N` do not stand as far into N.
         let is_itself = self.entry.role == NameRole::LbCname && self.entry.depth == 0;
         let (own, other) = match self.query.family {
-            AddressFamily::Ipv4 => (KIND_A, KIND_AAAA),
-            AddressFamily::Ipv6 => (KIND_AAAA, KIND_A),
+            Family::Ipv4 => (KIND_A, KIND_AAAA),
+            Family::Ipv6 => (KIND_AAAA, KIND_A),
         };
         let at = At::Serving(place.vantage);
         let ready = self.ready(own, at, base, ttl)?;
@@ -406,8 +405,8 @@ impl<T: LiveTables> Steps<'_, T> {
             }
         };
         let kind = match self.query.family {
-            AddressFamily::Ipv4 => KIND_HOST_A,
-            AddressFamily::Ipv6 => KIND_HOST_AAAA,
+            Family::Ipv4 => KIND_HOST_A,
+            Family::Ipv6 => KIND_HOST_AAAA,
         };
         // Of the node that has the label, whoever serves for it.
         let ready = match vantage {

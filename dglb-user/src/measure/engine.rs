@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     clock::{Clock, Moment},
     keeping::Keeping,
-    knowledge::{Knowledge, believed},
+    knowledge::Knowledge,
     overrides::{Key, Overrides},
     pace::{lane_of, pause_of},
     plan::Plan,
+    probing::Prober,
     replies::Listing,
     schedule::Schedule,
     services::{Carried, Services, View},
@@ -38,8 +39,7 @@ use crate::{
     name::OwnerName,
     policy::{Chooser, Override},
     probe::{
-        failure::Failure,
-        message::{FromProber, Success, ToProber},
+        message::{FromProber, ToProber},
         spec::Spec,
     },
 };
@@ -50,10 +50,6 @@ const FIRST_ROUND: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(1);
 /// Results that are taken before what they change is decided.
 const AT_ONCE: usize = 256;
-/// How much longer than its timeout a probe may take until it is given up: then the process that does it is
-/// in trouble, not the site.
-const GRACE: Duration = Duration::from_secs(10);
-
 /// A question or an order for the engine: the requests about sites.
 #[derive(Debug)]
 pub struct Command {
@@ -141,9 +137,9 @@ pub async fn run(inputs: Inputs) -> Carried {
                 }
             }
             // As many as `Engine::order` wants.
-            Ok(places) = orders.reserve_many(2), if engine.is_blocked => {
+            Ok(places) = orders.reserve_many(2), if engine.prober.is_blocked => {
                 drop(places);
-                engine.is_blocked = false;
+                engine.prober.is_blocked = false;
             }
             is_stored = engine.keeping.written() => if is_stored {
                 engine.keeping.write(&engine.knowledge);
@@ -175,25 +171,18 @@ pub(super) struct Engine {
     pub timings: Timings,
     pub prober: Prober,
     pub schedule: Schedule,
-    /// Whether the probing process knows the target.
-    is_defined: Vec<bool>,
-    /// Whether the target was probed by this engine: until then it is not late.
-    was_probed: Vec<bool>,
     /// Targets of which nothing is known.
-    unknown: usize,
-    is_blocked: bool,
+    pub unknown: usize,
     pub keeping: Keeping,
     /// Answers that are long, in the making.
     pub listings: VecDeque<Listing>,
     /// What only an earlier configuration asked for: this one may be taken back soon.
     left: Left,
-    /// Whether this host could not do the last probe.
-    in_trouble: bool,
     /// Services of which it matters whether they are asked for.
     pub watchers: Vec<usize>,
     /// Those whose next query is to be told.
     pub to_watch: VecDeque<usize>,
-    clock: Clock,
+    pub clock: Clock,
 }
 
 /// See [`Engine::left`].
@@ -201,14 +190,6 @@ pub(super) struct Engine {
 struct Left {
     targets: HashMap<Arc<Spec>, Knowledge>,
     choosers: HashMap<(OwnerName, Family), Chooser>,
-}
-
-/// What is known of the probing process.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Prober {
-    pub is_up: bool,
-    pub restarts: u64,
-    pub reason: Option<String>,
 }
 
 impl Engine {
@@ -258,19 +239,15 @@ impl Engine {
             services_config: dns_lb.services,
             overrides: carried.overrides,
             timings,
-            prober: Prober::default(),
+            prober: Prober::new(knowledge.len()),
             schedule,
-            is_defined: vec![false; knowledge.len()],
-            was_probed: vec![false; knowledge.len()],
             unknown,
-            is_blocked: false,
             keeping: Keeping::new(carried.store, keys, TICK),
             listings: VecDeque::new(),
             left: Left {
                 targets: carried.targets,
                 choosers: carried.choosers,
             },
-            in_trouble: false,
             watchers: (0..watched.len())
                 .filter(|&service| watched[service])
                 .collect(),
@@ -295,7 +272,7 @@ impl Engine {
         }
     }
 
-    fn decide(&mut self) {
+    pub fn decide(&mut self) {
         // As `view`, which would borrow the services too.
         let view = View {
             services: &self.services_config,
@@ -307,48 +284,12 @@ impl Engine {
         self.services.decide(view);
     }
 
-    /// Orders all probes whose time has come, as far as there is room.
-    fn order(&mut self, orders: &mpsc::Sender<ToProber>) {
-        if !self.prober.is_up {
-            return;
-        }
-        let now = self.moment().now;
-        while !self.is_blocked {
-            // A target is defined right before its first probe.
-            let Ok(mut places) = orders.try_reserve_many(2) else {
-                // Closed: the node ends, and so will this.
-                self.is_blocked = !orders.is_closed();
-                return;
-            };
-            let Some((target, late)) = self.schedule.start(now) else {
-                return;
-            };
-            let number = target as u32;
-            if !std::mem::replace(&mut self.is_defined[target], true)
-                && let Some(place) = places.next()
-            {
-                let spec = Box::new(self.plan.targets[target].spec.as_ref().clone());
-                place.send(ToProber::Define {
-                    target: number,
-                    spec,
-                });
-            }
-            if let Some(place) = places.next() {
-                place.send(ToProber::Probe { target: number });
-            }
-            if std::mem::replace(&mut self.was_probed[target], true) {
-                let ns = u64::try_from(late.as_nanos()).unwrap_or(u64::MAX);
-                self.timings.record_lateness(ns);
-            }
-        }
-    }
-
     /// When something is to be done that nobody tells.
     fn next_wake(&self) -> Option<Instant> {
         let probe = self
             .schedule
             .next_start()
-            .filter(|_| self.prober.is_up && !self.is_blocked);
+            .filter(|_| self.prober.is_up && !self.prober.is_blocked);
         let again = self.services.next_again();
         let next = match (probe, again) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -360,104 +301,6 @@ impl Engine {
     fn wake(&mut self) {
         self.services.affect_due(self.clock.moment().now);
         self.decide();
-    }
-
-    fn take(&mut self, results: &mut Vec<FromProber>) {
-        for result in results.drain(..) {
-            match result {
-                FromProber::Up => {
-                    self.prober.is_up = true;
-                    self.is_defined.fill(false);
-                    tracing::info!("the probing process is there");
-                }
-                FromProber::Down { reason } => {
-                    self.prober.is_up = false;
-                    self.prober.restarts += 1;
-                    self.prober.reason = Some(reason);
-                    self.schedule.abandon(self.clock.moment().now);
-                }
-                FromProber::Done {
-                    target,
-                    ended_ns,
-                    outcome,
-                    ..
-                } => {
-                    // The process is not trusted: of what was not ordered nothing is taken.
-                    let target = target as usize;
-                    if target < self.knowledge.len() && self.schedule.is_running(target) {
-                        self.record(target, &believed(outcome), Some(ended_ns));
-                    }
-                }
-            }
-        }
-        self.decide();
-    }
-
-    fn record(&mut self, target: usize, outcome: &Result<Success, Failure>, ended_ns: Option<u64>) {
-        self.note_trouble(outcome);
-        let Moment { now, wall } = self.moment();
-        let known = &mut self.knowledge[target];
-        let was_unknown = known.is_unknown();
-        if known.record(outcome, wall) {
-            self.keeping.target(target);
-            log_states(&self.plan, target, known, was_unknown);
-        }
-        let known = &self.knowledge[target];
-        self.unknown -= usize::from(was_unknown && !known.is_unknown());
-        let pause = self.pause(target, now);
-        match was_unknown && !known.is_unknown() {
-            // Those who begin together go apart.
-            true => self.schedule.within(target, lane_of(known), now, pause),
-            false => self.schedule.after(target, lane_of(known), now, pause),
-        }
-        for &service in &self.plan.targets[target].services {
-            self.services.affect(service, ended_ns);
-        }
-    }
-
-    fn pause(&self, target: usize, now: Duration) -> Duration {
-        let is_idle = |service: usize| self.is_idle(service, now);
-        let known = &self.knowledge[target];
-        pause_of(&self.plan, &self.services_config, target, known, is_idle)
-    }
-
-    /// Gives up probes of which the process should have told long ago: else their sites would keep their states for
-    /// ever.
-    fn give_up(&mut self) {
-        let limit = |target: usize| {
-            let spec: &Spec = &self.plan.targets[target].spec;
-            Duration::from_millis(spec.timeout_ms.into()) + GRACE
-        };
-        let overdue = self.schedule.overdue(self.moment().now, limit);
-        if !overdue.is_empty() {
-            tracing::error!(
-                probes = overdue.len(),
-                "the probing process does not say what came of them; they are given up"
-            );
-        }
-        let failure = Err(Failure::Local("the probing process says nothing".into()));
-        for target in overdue {
-            self.record(target, &failure, None);
-        }
-    }
-
-    /// Says once when this host becomes unable to probe, and once when it is able again.
-    fn note_trouble(&mut self, outcome: &Result<Success, Failure>) {
-        match outcome {
-            Err(Failure::Local(reason)) if !self.in_trouble => {
-                self.in_trouble = true;
-                tracing::warn!(
-                    reason,
-                    "this host cannot probe; sites keep their states: see to its limits of open files, \
-                     ports and memory"
-                );
-            }
-            Ok(_) if self.in_trouble => {
-                self.in_trouble = false;
-                tracing::info!("this host can probe again");
-            }
-            Ok(_) | Err(_) => {}
-        }
     }
 
     fn has_news(&self) -> bool {
@@ -550,20 +393,6 @@ impl Engine {
             overrides: self.overrides,
             store,
             clock: self.clock,
-        }
-    }
-}
-
-/// Says what became of a target; of the many that are found well at a start only at level debug.
-fn log_states(plan: &Plan, target: usize, known: &Knowledge, is_first: bool) {
-    let address = plan.targets[target].spec.address;
-    for (patience, judge) in &known.judges {
-        let reason = judge.reason.as_deref().unwrap_or_default();
-        let fall = patience.fall;
-        match judge.is_up() {
-            true if is_first => tracing::debug!(%address, state = %judge.state, reason, "target"),
-            true => tracing::info!(%address, state = %judge.state, reason, "target"),
-            false => tracing::warn!(%address, state = %judge.state, fall, reason, "target"),
         }
     }
 }

@@ -113,6 +113,11 @@ impl Judge {
         }
     }
 
+    /// Whether the last results speak against the state, but are not yet enough.
+    pub fn is_wavering(&self) -> bool {
+        self.against > 0
+    }
+
     /// Failures in a row, whatever the state.
     pub fn failures(&self) -> u32 {
         self.failures

@@ -89,9 +89,9 @@ impl Knowledge {
         self.judges.iter().any(|(_, judge)| judge.is_up())
     }
 
-    /// Whether some judge is not yet sure of a failure.
-    pub fn is_failing(&self) -> bool {
-        self.judges.iter().any(|(_, judge)| judge.failing() > 0)
+    /// Whether some judge is not yet sure of what the last results mean.
+    pub fn is_wavering(&self) -> bool {
+        self.judges.iter().any(|(_, judge)| judge.is_wavering())
     }
 
     /// Failures in a row.

@@ -26,6 +26,7 @@ mod knowledge;
 mod overrides;
 mod pace;
 pub(crate) mod plan;
+mod probing;
 mod replies;
 mod schedule;
 mod services;

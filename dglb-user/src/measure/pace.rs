@@ -22,7 +22,7 @@ pub fn lane_of(known: &Knowledge) -> Lane {
     }
 }
 
-/// From the end of a probe to the next: quick while a failure is not yet confirmed; slower for what nobody asks
+/// From the end of a probe to the next: quick while a failure, or that it is back, is not yet confirmed; slower for what nobody asks
 /// for and for the long dead.
 pub fn pause_of(
     plan: &Plan,
@@ -31,7 +31,7 @@ pub fn pause_of(
     known: &Knowledge,
     is_idle: impl Fn(usize) -> bool,
 ) -> Duration {
-    if known.is_failing() || known.is_unknown() {
+    if known.is_wavering() || known.is_unknown() {
         return plan.targets[target].retry.max(SHORTEST_PAUSE);
     }
     let of_service = |&service: &usize| {

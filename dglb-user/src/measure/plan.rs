@@ -8,8 +8,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use super::judge::Patience;
 use crate::{
-    config::{BodyMatch, Family, HttpProbe, LbService, LoadSource, ProbeKind, ProbeLimits, Site},
-    probe::spec::{self, Kind, Match, Spec},
+    config::{Family, LbService, ProbeKind, ProbeLimits, Site},
+    probe::spec::{Kind, Spec},
 };
 
 /// All targets, and who asked for them.
@@ -27,7 +27,7 @@ pub struct Plan {
 pub struct Target {
     /// How.
     pub spec: Arc<Spec>,
-    /// Between a failed probe and the next while somebody's site is not yet down: the least of the users'.
+    /// Between two probes while somebody's site is neither surely up nor surely down: the least of the users'.
     pub retry: Duration,
     /// The patience of each judge.
     pub judges: Vec<Patience>,
@@ -99,13 +99,11 @@ pub fn address_of(site: &Site, family: Family) -> Option<IpAddr> {
 
 /// What is done to measure `address` for `service`.
 pub fn spec_of(address: IpAddr, service: &LbService, limits: &ProbeLimits) -> Spec {
-    let name = service.name.to_string();
-    let name = name.strip_suffix('.').unwrap_or(&name);
     Spec {
         address,
         timeout_ms: u32::try_from(service.probe.timeout.as_millis()).unwrap_or(u32::MAX),
         kind: match &service.probe.kind {
-            ProbeKind::Http(http) => Kind::Http(http_of(http)),
+            ProbeKind::Http(http) => Kind::Http(http.clone()),
             ProbeKind::Tcp { port } => Kind::Tcp { port: *port },
             ProbeKind::Icmp => Kind::Icmp,
             ProbeKind::Command { profile } => {
@@ -115,7 +113,7 @@ pub fn spec_of(address: IpAddr, service: &LbService, limits: &ProbeLimits) -> Sp
                     .map(|profile| &profile.command);
                 let filled = command.into_iter().flatten().map(|word| {
                     word.replace("{address}", &address.to_string())
-                        .replace("{service}", name)
+                        .replace("{service}", &service.name.without_dot())
                 });
                 Kind::Command(filled.collect())
             }
@@ -123,39 +121,19 @@ pub fn spec_of(address: IpAddr, service: &LbService, limits: &ProbeLimits) -> Sp
     }
 }
 
-fn http_of(http: &HttpProbe) -> spec::Http {
-    spec::Http {
-        tls: http.tls.then_some(spec::Tls {
-            verify: http.verify,
-        }),
-        port: http.port,
-        host: http.host.to_ascii_lowercase(),
-        method: http.method.clone(),
-        headers: http.headers.clone(),
-        pages: http.pages.clone(),
-        status: http.status.clone(),
-        body: http.body.as_ref().map(|wanted| match wanted {
-            BodyMatch::Text(text) => Match::Text(text.clone()),
-            BodyMatch::Regex(pattern) => Match::Regex(pattern.clone()),
-        }),
-        max_body: http.max_body,
-        load: http.load.as_ref().map(|source| match source {
-            LoadSource::Header(name) => spec::Load::Header(name.clone()),
-            LoadSource::Json => spec::Load::Json,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::testing::service;
+    use crate::{
+        measure::testing::service,
+        probe::spec::{Http, Match, Tls},
+    };
 
     fn plan(services: &[LbService]) -> Plan {
         Plan::new(services, &ProbeLimits::default())
     }
 
-    fn http(service: &mut LbService) -> &mut HttpProbe {
+    fn http(service: &mut LbService) -> &mut Http {
         match &mut service.probe.kind {
             ProbeKind::Http(http) => http,
             other => panic!("{other:?}"),
@@ -166,8 +144,7 @@ mod tests {
     fn equal_probes_are_one_target_whatever_pace_and_patience() {
         let mut first = service("www.example.com", &["192.0.2.1", "192.0.2.2"]);
         let mut second = service("www.example.org", &["192.0.2.2", "2001:db8::1"]);
-        http(&mut first).host = "WWW.example.com".into();
-        http(&mut second).host = "www.example.com".into();
+        http(&mut second).host = http(&mut first).host.clone();
         second.probe.fall = 5;
         second.probe.retry = Duration::from_millis(300);
         let plan = plan(&[first, second]);
@@ -192,9 +169,9 @@ mod tests {
             |service| http(service).pages.push("/more".into()),
             |service| http(service).host.push('x'),
             |service| http(service).status.push(404),
-            |service| http(service).tls = true,
+            |service| http(service).tls = Some(Tls { verify: true }),
             |service| http(service).method = "HEAD".into(),
-            |service| http(service).body = Some(BodyMatch::Text("ok".into())),
+            |service| http(service).body = Some(Match::Text("ok".into())),
             |service| service.probe.timeout *= 2,
             |service| service.probe.kind = ProbeKind::Icmp,
         ];

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     config::Family,
     control::protocol::{
-        AddressFamily, CandidateView, Explanation, History, HistorySpan, ProberStatus, Reply,
-        Request, SiteView, Sites, StateChange,
+        CandidateView, Explanation, History, HistorySpan, ProberStatus, Reply, Request, SiteView,
+        Sites, StateChange,
     },
     event::Selection,
     policy::{Override, OverrideKind, State},
@@ -213,12 +213,8 @@ impl Engine {
         }
     }
 
-    fn explain(&self, name: &str, family: AddressFamily) -> Result<Reply, String> {
+    fn explain(&self, name: &str, family: Family) -> Result<Reply, String> {
         let service = self.services_named(Some(name))?[0];
-        let family = match family {
-            AddressFamily::Ipv4 => Family::Ipv4,
-            AddressFamily::Ipv6 => Family::Ipv6,
-        };
         let config = &self.services_config[service];
         let mut standings = Vec::new();
         self.view().standings_into(service, family, &mut standings);

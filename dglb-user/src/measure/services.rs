@@ -125,7 +125,7 @@ impl Services {
                 }
             });
             ServiceState {
-                name: plain_name(service),
+                name: service.name.without_dot(),
                 sides,
                 told: None,
                 is_waiting: false,
@@ -292,7 +292,7 @@ impl View<'_> {
             // Mostly, and then no name is to be made.
             false => (None, None),
             true => {
-                let name = plain_name(service);
+                let name = service.name.without_dot();
                 let order = self.overrides.of(&name, site, self.moment.wall);
                 let let_in = self.overrides.let_in(&name, site);
                 (order.map(|order| order.kind), let_in)
@@ -319,13 +319,6 @@ impl View<'_> {
                 .map(|since| self.moment.time_of(since)),
         }
     }
-}
-
-/// The balanced name, without the dot at the end.
-pub fn plain_name(service: &LbService) -> String {
-    let mut name = service.name.to_string();
-    name.truncate(name.trim_end_matches('.').len());
-    name
 }
 
 fn log_change(

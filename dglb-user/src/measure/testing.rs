@@ -1,6 +1,6 @@
 //! Services for tests.
 
-use crate::config::{Form, HttpProbe, LbService, Probe, ProbeKind, Site, Soa};
+use crate::config::{Form, LbService, Probe, ProbeKind, Site, Soa};
 
 /// A service with a site for each address, all else as if the file said nothing.
 pub fn service(name: &str, addresses: &[&str]) -> LbService {
@@ -18,7 +18,7 @@ pub fn service(name: &str, addresses: &[&str]) -> LbService {
         minimum: 60,
         ttl: 60,
     };
-    let probe = Probe::new(ProbeKind::Http(HttpProbe::new(name, "/")));
+    let probe = Probe::new(ProbeKind::Http(crate::probe::spec::Http::new(name, "/")));
     let sites = addresses.iter().map(site).collect();
     LbService::new(name.parse().unwrap(), Form::Referral, soa, sites, probe)
 }

@@ -1,5 +1,5 @@
 //! What a probe does, ready to be done: what the daemon tells the probing process. Equal ones are one
-//! target.
+//! target. Plain data, which the configuration is read into.
 
 use std::net::IpAddr;
 
@@ -42,7 +42,7 @@ pub struct Http {
     pub port: u16,
     /// Host header, lower case; SNI without its port.
     pub host: String,
-    /// Method.
+    /// One whose request has no body.
     pub method: String,
     /// Further headers.
     pub headers: Vec<(String, String)>,
@@ -58,6 +58,24 @@ pub struct Http {
     pub load: Option<Load>,
 }
 
+impl Http {
+    /// A GET of `path`, by plain HTTP.
+    pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
+        Self {
+            tls: None,
+            port: 80,
+            host: host.into(),
+            method: "GET".into(),
+            headers: Vec::new(),
+            pages: vec![path.into()],
+            status: vec![200],
+            body: None,
+            max_body: 1 << 20,
+            load: None,
+        }
+    }
+}
+
 /// How TLS is done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tls {
@@ -71,7 +89,7 @@ pub struct Tls {
 pub enum Match {
     /// These octets.
     Text(String),
-    /// A match.
+    /// A match of this regular expression.
     Regex(String),
 }
 
@@ -79,8 +97,8 @@ pub enum Match {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Load {
-    /// A header of this name.
+    /// A header of this name: `load=42; weight=10; drain`, each part as it likes.
     Header(String),
-    /// The body, a JSON object.
+    /// The body, a JSON object with `load`, `weight`, `drain`, each as it likes.
     Json,
 }

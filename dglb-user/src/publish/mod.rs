@@ -273,8 +273,8 @@ impl Publisher {
                 serving,
                 probed_ns,
             } => {
-                self.serve(service, vantage, &serving);
-                if let Some(probed_ns) = probed_ns {
+                let is_served = self.serve(service, vantage, &serving);
+                if let Some(probed_ns) = probed_ns.filter(|_| is_served) {
                     let taken = monotonic_ns().saturating_sub(probed_ns);
                     self.timings.record_to_tables(taken);
                 }
@@ -374,10 +374,10 @@ impl Publisher {
     }
 
     /// From now on `vantage` answers for a service with `serving`; where the tables have no room, the last
-    /// answer stays.
-    pub fn serve(&mut self, service: usize, vantage: u32, serving: &Serving) {
+    /// answer stays. Whether it does.
+    pub fn serve(&mut self, service: usize, vantage: u32, serving: &Serving) -> bool {
         let Some(Some(ranked)) = self.services.get(service) else {
-            return;
+            return false;
         };
         let ranked = ranked.clone();
         let mut changes = self.changes(&ranked, vantage, serving);
@@ -397,6 +397,7 @@ impl Publisher {
             // Slots that were given out for it may not be written: nobody is to share them.
             self.sweep();
         }
+        published
     }
 
     fn changes(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use dglb_user::config::{
-    DnsLb, Form, HttpProbe, LbService, Probe, ProbeKind, ProbeLimits, ResolverSource, Role, Site,
+    DnsLb, Form, LbService, Probe, ProbeKind, ProbeLimits, ResolverSource, Role, Site,
 };
 
 use super::{
@@ -135,7 +135,9 @@ fn model(
 }
 
 pub(super) fn service(service: &str, form: Form, sites: Vec<Site>) -> LbService {
-    let probe = Probe::new(ProbeKind::Http(HttpProbe::new(service, "/health")));
+    let probe = Probe::new(ProbeKind::Http(dglb_user::probe::spec::Http::new(
+        service, "/health",
+    )));
     LbService {
         answer_ttl: 120,
         ..LbService::new(name(service), form, soa(), sites, probe)

@@ -184,7 +184,7 @@ fn site(v4: Option<u8>, v6: Option<u16>) -> Site {
 /// A DNS-LB, `lb0`, which stands in for `lb1`; services `www.foo.com`, form R, and `shop.foo.com`, form C.
 pub fn dns_lb() -> Config {
     let service = |text: &str, form| {
-        let probe = Probe::new(ProbeKind::Http(HttpProbe::new(text, "/")));
+        let probe = Probe::new(ProbeKind::Http(crate::probe::spec::Http::new(text, "/")));
         let sites = vec![site(Some(1), Some(1)), site(Some(2), None)];
         LbService {
             answer_ttl: 600,

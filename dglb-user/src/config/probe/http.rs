@@ -13,13 +13,13 @@ use rustls::pki_types::ServerName;
 use super::Context;
 use crate::{
     config::{
-        BodyMatch, HttpProbe, LoadSource, compile_body_regex,
+        compile_body_regex,
         error::ErrorKind,
         reader::Table,
         report::{At, Found, Report},
         value::Value,
     },
-    name::OwnerName,
+    probe::spec::{Http, Load, Match, Tls},
 };
 
 /// The keys that are read here.
@@ -85,7 +85,7 @@ pub(super) fn read(
     context: &Context<'_>,
     tls: bool,
     port: u16,
-) -> Option<HttpProbe> {
+) -> Option<Http> {
     let limits = &context.limits.limits;
     let pages = pages(probe, report, limits.max_pages);
     let host = host(probe, context, tls);
@@ -105,7 +105,7 @@ pub(super) fn read(
     }
     let load = probe.or("load", None, |value| load(&value).map(Some));
     if method == Some("HEAD") {
-        let is_json = load == Some(LoadSource::Json);
+        let is_json = load == Some(Load::Json);
         for (key, is_wanted) in [("body", true), ("body_regex", true), ("load", is_json)] {
             if is_wanted {
                 let why = "the answer to a HEAD has no body to look into";
@@ -113,11 +113,11 @@ pub(super) fn read(
             }
         }
     }
-    Some(HttpProbe {
-        tls,
-        verify,
+    Some(Http {
+        tls: tls.then_some(Tls { verify }),
         port,
-        host: host?,
+        // Case does not matter (RFC 9110 §4.2.3): equal probes are to be one target.
+        host: host?.to_ascii_lowercase(),
         method: method?.to_owned(),
         headers,
         pages: pages?,
@@ -206,7 +206,7 @@ fn host(probe: &mut Table<'_>, context: &Context<'_>, tls: bool) -> Option<Strin
         }
         return Some(text.to_owned());
     }
-    let name = host_of(&context.service?.value);
+    let name = context.service?.value.without_dot();
     if stands_in_host_header(&name) && (!tls || stands_in_sni(&name)) {
         return Some(name);
     }
@@ -215,12 +215,6 @@ fn host(probe: &mut Table<'_>, context: &Context<'_>, tls: bool) -> Option<Strin
         "add host = \"www.example.com\": the service's name can't be asked for by HTTP",
     );
     None
-}
-
-/// A name as it stands in a Host header: without the dot at the end.
-fn host_of(name: &OwnerName) -> String {
-    let text = name.to_string();
-    text.strip_suffix('.').unwrap_or(&text).to_owned()
 }
 
 fn stands_in_host_header(text: &str) -> bool {
@@ -329,7 +323,7 @@ fn status(value: Value<'_>) -> Option<(At, u16)> {
 }
 
 /// `body` or `body_regex`, or neither.
-fn body(probe: &mut Table<'_>, report: &Report<'_>) -> Option<BodyMatch> {
+fn body(probe: &mut Table<'_>, report: &Report<'_>) -> Option<Match> {
     let text = probe.value("body").and_then(wanted);
     let pattern = probe.value("body_regex").and_then(regex);
     if probe.has("body") && probe.has("body_regex") {
@@ -340,7 +334,7 @@ fn body(probe: &mut Table<'_>, report: &Report<'_>) -> Option<BodyMatch> {
             "keep one of the two",
         );
     }
-    text.map(BodyMatch::Text).or(pattern.map(BodyMatch::Regex))
+    text.map(Match::Text).or(pattern.map(Match::Regex))
 }
 
 fn wanted(value: Value<'_>) -> Option<String> {
@@ -379,16 +373,16 @@ fn max_body(value: &Value<'_>, most: u32) -> Option<u32> {
     value.number(1..=most, " octets, the most by max_body in [probe]")
 }
 
-fn load(value: &Value<'_>) -> Option<LoadSource> {
+fn load(value: &Value<'_>) -> Option<Load> {
     let text = value.text()?;
     if text == "json" {
-        return Some(LoadSource::Json);
+        return Some(Load::Json);
     }
     let name = text
         .strip_prefix("header:")
         .filter(|name| name.len() <= MAX_HEADER && HeaderName::from_bytes(name.as_bytes()).is_ok());
     match name {
-        Some(name) => Some(LoadSource::Header(name.to_owned())),
+        Some(name) => Some(Load::Header(name.to_owned())),
         None => value.refuse(
             ErrorKind::BadForm,
             format!(

@@ -113,7 +113,7 @@ fn the_examples_load_to_what_they_say() {
     };
     assert_eq!(dns_lb.address, config.node.addresses[0]);
     assert_eq!(dns_lb.label, Label::of_node("lb1.isp1.example"));
-    let http = HttpProbe::new("shop.foo.com", "/health");
+    let http = crate::probe::spec::Http::new("shop.foo.com", "/health");
     assert_eq!(dns_lb.services[1].probe.kind, ProbeKind::Http(http));
 }
 

@@ -7,9 +7,10 @@ use std::{
 
 use super::{DNS_LB, load};
 use crate::config::{
-    AllDown, BodyMatch, DnsLb, Family, Filter, HttpProbe, LbService, LoadSource, Location, Margin,
-    Overflow, Policy, Probe, ProbeKind, Profile, Role, Scorer, Tier, UnknownSites, Weights,
+    AllDown, DnsLb, Family, Filter, LbService, Location, Margin, Overflow, Policy, Probe,
+    ProbeKind, Profile, Role, Scorer, Tier, UnknownSites, Weights,
 };
+use crate::probe::spec::{Http, Load, Match, Tls};
 
 /// The DNS-LB of a file whose first service has these probe and policy; both of its sites have all keys.
 fn dns_lb(probe: &str, policy: &str) -> DnsLb {
@@ -73,14 +74,14 @@ fn sites_have_what_stands_there_and_the_rest_by_default() {
 
 #[test]
 fn http_probes() {
-    let standard = HttpProbe::new("www.g.foo.com", "/");
+    let standard = Http::new("www.g.foo.com", "/");
     let of = |text: &str| match probe(text).kind {
         ProbeKind::Http(http) => http,
         other => panic!("{other}"),
     };
     assert_eq!(of("path = \"/\""), standard);
-    let tls = HttpProbe {
-        tls: true,
+    let tls = Http {
+        tls: Some(Tls { verify: true }),
         port: 443,
         ..standard.clone()
     };
@@ -91,23 +92,22 @@ fn http_probes() {
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut read = of(all);
     read.headers.sort();
-    let meant = HttpProbe {
-        tls: true,
-        verify: false,
+    let meant = Http {
+        tls: Some(Tls { verify: false }),
         port: 8443,
         host: "x.foo.com:8443".into(),
         method: "OPTIONS".into(),
         headers: vec![header("Accept", "*/*"), header("X-Key", "v w")],
         pages: vec!["/a".into(), "/b?c=d".into()],
         status: vec![200, 302],
-        body: Some(BodyMatch::Regex("(?i)\\bok\\b".into())),
+        body: Some(Match::Regex("(?i)\\bok\\b".into())),
         max_body: 4096,
-        load: Some(LoadSource::Json),
+        load: Some(Load::Json),
     };
     assert_eq!(read, meant);
     let text = of("path = \"/\"\nbody = \"ok\"\nload = \"header:X-Load\"");
-    assert_eq!(text.body, Some(BodyMatch::Text("ok".into())));
-    assert_eq!(text.load, Some(LoadSource::Header("X-Load".into())));
+    assert_eq!(text.body, Some(Match::Text("ok".into())));
+    assert_eq!(text.load, Some(Load::Header("X-Load".into())));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What people ask and order.
 
 use super::*;
-use crate::control::protocol::{AddressFamily, Explanation, History};
+use crate::config::Family;
+use crate::control::protocol::{Explanation, History};
 
-async fn explain(world: &World, family: AddressFamily) -> Explanation {
+async fn explain(world: &World, family: Family) -> Explanation {
     let request = Request::Explain {
         name: "www.example.com".into(),
         family,
@@ -48,8 +49,8 @@ async fn each_family_is_measured_chosen_and_explained_for_itself() {
     assert_eq!(world.answered(0), [1]);
     assert_eq!(world.serving[&0].v6.selection, Selection::List(vec![1]));
     let [v4, v6] = [
-        explain(&world, AddressFamily::Ipv4).await,
-        explain(&world, AddressFamily::Ipv6).await,
+        explain(&world, Family::Ipv4).await,
+        explain(&world, Family::Ipv6).await,
     ];
     assert_eq!(v4.answer, [(TWO[1].parse().unwrap(), 100.0)]);
     assert_eq!(v6.answer, [("2001:db8::2".parse().unwrap(), 100.0)]);
@@ -71,8 +72,8 @@ async fn to_explain_changes_nothing() {
     let mut world = start(vec![service("www.example.com", &TWO)], &near_and_far());
     world.first().await;
     world.watch(100 * SECOND).await;
-    let first = explain(&world, AddressFamily::Ipv4).await;
-    assert_eq!(explain(&world, AddressFamily::Ipv4).await, first);
+    let first = explain(&world, Family::Ipv4).await;
+    assert_eq!(explain(&world, Family::Ipv4).await, first);
     assert_eq!(world.watch(100 * SECOND).await, 0);
 }
 
@@ -100,15 +101,7 @@ async fn many_sites_are_listed_all_and_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_history_is_that_of_the_service_s_own_patience() {
-    let mut hasty = service("a.example.com", &TWO);
-    hasty.probe.fall = 1;
-    let mut patient = service("b.example.com", &TWO);
-    patient.probe.fall = 5;
-    for service in [&mut hasty, &mut patient] {
-        let kind = crate::config::HttpProbe::new("www.example.com", "/");
-        service.probe.kind = crate::config::ProbeKind::Http(kind);
-    }
-    let mut world = start(vec![hasty, patient], &near_and_far());
+    let mut world = start(hasty_and_patient(), &near_and_far());
     world.first().await;
     world.set(TWO[0], Manner::Refuses);
     let before = world.probes(TWO[0]).len();
@@ -154,10 +147,8 @@ async fn a_history_of_very_many_is_refused_and_of_one_of_them_told() {
 async fn a_ramp_after_a_drain_is_that_of_the_drained_service_alone() {
     let mut services = Vec::new();
     for name in ["a.example.com", "b.example.com"] {
-        let mut service = service(name, &TWO);
+        let mut service = alike(name);
         service.policy.ramp = 100 * SECOND;
-        let kind = crate::config::HttpProbe::new("www.example.com", "/");
-        service.probe.kind = crate::config::ProbeKind::Http(kind);
         services.push(service);
     }
     let mut world = start(services, &near_and_far());
@@ -208,5 +199,47 @@ async fn a_site_s_own_drain_is_told_with_its_time_and_in_its_history() {
     assert_eq!(
         history[0].spans.last().expect("a span").state,
         State::Drained
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_told_with_what_is() {
+    let mut world = start(vec![service("www.example.com", &TWO)], &near_and_far());
+    world.first().await;
+    let site = || "berlin".to_owned();
+    for request in [
+        Request::Sites {
+            service: Some("nope.example.com".into()),
+        },
+        Request::History {
+            site: site(),
+            service: None,
+        },
+        Request::Override {
+            site: site(),
+            service: None,
+            kind: Some(OverrideKind::Drained),
+            reason: "x".into(),
+            for_: None,
+        },
+    ] {
+        match world.ask(request).await {
+            Reply::Error(text) => assert!(
+                text.contains("www.example.com") || text.contains("site-192.0.2.1"),
+                "{text}"
+            ),
+            other => panic!("{other:?}"),
+        }
+    }
+    let request = Request::History {
+        site: "site-192.0.2.1".into(),
+        service: None,
+    };
+    let Reply::History(history) = world.ask(request).await else {
+        panic!("no history");
+    };
+    assert_eq!(history[0].changes[0].state, State::Up);
+    assert!(
+        history[0].spans[0].probes > 0 && SystemTime::now() > history[0].changes[0].at - SECOND
     );
 }

@@ -131,3 +131,101 @@ async fn a_ramp_that_is_over_does_not_begin_anew_with_a_start() {
     assert_eq!(world.answered(0), [0, 1]);
     drop(world.end().await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn state_and_orders_survive_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || Carried::of(Some(Store::open(directory.path(), "lb1").expect("opened")));
+    let config = || dns_lb(vec![service("www.example.com", &TWO)], 64);
+    let mut world = start_with(config(), &near_and_far(), open());
+    world.first().await;
+    world.set(TWO[1], Manner::Refuses);
+    world.watch(60 * SECOND).await;
+    world.order(Some(OverrideKind::Drained), None).await;
+    world.watch(SECOND).await;
+    let before = world.sites().await;
+    drop(world.end().await);
+
+    // Nobody can be probed at the next start: all that is known is from before.
+    let mut world = start_with(config(), &[], open());
+    let begin = Instant::now();
+    world
+        .results
+        .send(FromProber::Down {
+            reason: "test".into(),
+        })
+        .await
+        .expect("it runs");
+    world.first().await;
+    assert!(begin.elapsed() < SECOND, "what is known is served at once");
+    let after = world.sites().await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before.latency_ms, after.latency_ms);
+        assert_eq!((before.state, &before.reason), (after.state, &after.reason));
+        assert_eq!(before.overridden, after.overridden);
+    }
+    assert_eq!(after[0].state, State::Drained);
+    assert_eq!(after[1].state, State::Down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_survives_an_end_that_nobody_announced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = || Carried::of(Some(Store::open(directory.path(), "lb1").expect("opened")));
+    let config = || dns_lb(vec![service("www.example.com", &TWO)], 64);
+    let mut world = start_with(config(), &near_and_far(), open());
+    world.first().await;
+    world.set(TWO[0], Manner::Refuses);
+    world.watch(60 * SECOND).await;
+    // What is written is written by threads that the paused clock does not know.
+    for _ in 0..50 {
+        world.watch(SECOND).await;
+        tokio::task::spawn_blocking(|| std::thread::sleep(MS))
+            .await
+            .expect("a thread");
+    }
+    world.engine.abort();
+    let _ = world.engine.await;
+    let mut world = loop {
+        // The thread that writes may hold the file for a moment.
+        match Store::open(directory.path(), "lb1") {
+            Ok(store) => break start_with(config(), &[], Carried::of(Some(store))),
+            Err(StoreError::InUse(_)) => std::thread::sleep(MS),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    world
+        .results
+        .send(FromProber::Down {
+            reason: "test".into(),
+        })
+        .await
+        .expect("it runs");
+    world.first().await;
+    assert_eq!(world.answered(0), [1]);
+    assert_eq!(world.sites().await[0].state, State::Down);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_configuration_begins_with_what_is_known() {
+    let mut world = start(vec![service("www.example.com", &TWO)], &near_and_far());
+    world.first().await;
+    world.watch(100 * SECOND).await;
+    let before = world.sites().await;
+    let carried = world.end().await;
+    let mut other = service("www.example.com", &["192.0.2.1", "192.0.2.3"]);
+    other.policy = Policy {
+        all_down: AllDown::Servfail,
+        ..Policy::default()
+    };
+    let manners = [
+        (TWO[0], Manner::Refuses),
+        ("192.0.2.3", Manner::Answers(MS)),
+    ];
+    let mut world = start_with(dns_lb(vec![other], 64), &manners, carried);
+    world.first().await;
+    let after = world.sites().await;
+    assert_eq!(after[0].latency_ms, before[0].latency_ms);
+    assert_eq!(after[0].successes, before[0].successes);
+    assert_eq!(world.answered(0), [1]);
+}

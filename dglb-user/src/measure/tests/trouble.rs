@@ -2,20 +2,14 @@
 
 use super::*;
 
-/// Of which all ask the same of the same sites.
-fn alike(count: usize) -> Vec<LbService> {
-    let alike = |number| {
-        let mut service = service(&format!("s{number}.example.com"), &TWO);
-        let kind = crate::config::HttpProbe::new("www.example.com", "/");
-        service.probe.kind = crate::config::ProbeKind::Http(kind);
-        service
-    };
-    (0..count).map(alike).collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_publisher_that_takes_nothing_stops_no_probe_and_is_told_the_newest_later() {
-    let mut world = start(alike(200), &near_and_far());
+    let mut world = start(
+        (0..200)
+            .map(|number| alike(&format!("s{number}.example.com")))
+            .collect(),
+        &near_and_far(),
+    );
     world.first().await;
     world.set(TWO[0], Manner::Refuses);
     // The channel holds 64 events.
@@ -134,4 +128,58 @@ async fn probes_under_way_when_the_process_ends_count_for_nothing() {
     assert_eq!(sites.prober.restarts, 20);
     assert_eq!(sites.sites[0].state, State::Up);
     assert!(sites.prober.running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_of_this_host_takes_no_site_away() {
+    let mut world = start(vec![service("www.example.com", &TWO)], &near_and_far());
+    world.first().await;
+    world.set(TWO[0], Manner::CannotBeAsked);
+    world.set(TWO[1], Manner::CannotBeAsked);
+    assert_eq!(world.watch(600 * SECOND).await, 0);
+    assert_eq!(world.answered(0), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_probing_process_is_survived_and_told() {
+    let mut world = start(vec![service("www.example.com", &TWO)], &near_and_far());
+    world.first().await;
+    let reason = "signal: 9 (SIGKILL)".to_owned();
+    world
+        .results
+        .send(FromProber::Down {
+            reason: reason.clone(),
+        })
+        .await
+        .expect("it runs");
+    world.set(TWO[0], Manner::Refuses);
+    assert_eq!(world.watch(300 * SECOND).await, 0, "states stay");
+    let before = world.probes(TWO[0]).len();
+    let Reply::Sites(sites) = world.ask(Request::Sites { service: None }).await else {
+        panic!("no sites");
+    };
+    assert!(!sites.prober.running && sites.prober.reason == Some(reason));
+    world.results.send(FromProber::Up).await.expect("it runs");
+    world.watch(30 * SECOND).await;
+    assert!(world.probes(TWO[0]).len() > before);
+    assert_eq!(world.answered(0), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_ordered_is_not_believed() {
+    let mut world = start(vec![service("www.example.com", &TWO)], &near_and_far());
+    world.first().await;
+    world.watch(SECOND).await;
+    for target in [0, 0, 0, 0, 7, u32::MAX] {
+        let done = FromProber::Done {
+            target,
+            started_ns: 0,
+            ended_ns: 0,
+            outcome: Err(Failure::Refused),
+        };
+        world.results.send(done).await.expect("it runs");
+    }
+    world.watch(100 * MS).await;
+    assert_eq!(world.answered(0), [0]);
+    assert!(world.sites().await[0].failures.is_empty());
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    config::{Family, Form, HttpProbe, LbService, Policy, Probe, ProbeKind, Site, Soa},
+    config::{Family, Form, LbService, Policy, Probe, ProbeKind, Site, Soa},
     event::Selection,
 };
 
@@ -37,7 +37,10 @@ fn site(index: usize) -> Site {
 }
 
 fn service(sites: Vec<Site>, policy: Policy) -> LbService {
-    let probe = Probe::new(ProbeKind::Http(HttpProbe::new("www.example.com", "/")));
+    let probe = Probe::new(ProbeKind::Http(crate::probe::spec::Http::new(
+        "www.example.com",
+        "/",
+    )));
     LbService {
         policy,
         ..LbService::new(
