@@ -32,5 +32,6 @@ pub mod stats;
 pub mod status;
 pub mod tables;
 pub mod timestamp;
+pub mod timings;
 pub mod unload;
 pub mod verify;

@@ -12,6 +12,7 @@ use dglb_common::counters::{Counter, Counters, Kind};
 use serde::Serialize;
 
 use crate::{
+    columns::{Columns, Side, number},
     config::{Config, Datapath, DnsLbNode, Role},
     control,
     kernel::{attach, pins::Pins, read::Pinned},
@@ -254,43 +255,44 @@ fn print(stats: &Stats, out: &mut dyn Write) -> std::io::Result<()> {
         }
     }
     if !stats.dns_lbs.is_empty() && stats.role == "dns-b" {
-        writeln!(
-            out,
-            "\n{:<28} {:<16} {:<6} served by",
-            "dns-lb", "address", "state"
-        )?;
+        let mut columns = Columns::new([
+            ("dns-lb", Side::Left),
+            ("address", Side::Left),
+            ("state", Side::Left),
+            ("served by", Side::Left),
+        ]);
         for node in &stats.dns_lbs {
-            let address = node.address.to_string();
-            writeln!(
-                out,
-                "{:<28} {address:<16} {:<6} {}",
-                node.name, node.state, node.serves
-            )?;
+            let (address, state) = (node.address.to_string(), node.state.to_owned());
+            columns.row([node.name.clone(), address, state, node.serves.clone()]);
         }
+        writeln!(out)?;
+        columns.write("", out)?;
         writeln!(out, "\n{} resolvers mapped", stats.resolvers.len())?;
     }
     if !stats.sites.is_empty() {
-        writeln!(
-            out,
-            "\n{:<24} {:<16} {:<8} {:>8} {:>5}  reason",
-            "service", "site", "state", "ms", "rank"
-        )?;
-    }
-    for site in &stats.sites {
-        let time = site
-            .time_ms
-            .map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
-        let rank = site
-            .rank
-            .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
-        writeln!(
-            out,
-            "{:<24} {:<16} {:<8} {time:>8} {rank:>5}  {}",
-            site.service,
-            site.site,
-            site.state,
-            site.reason.as_deref().unwrap_or("")
-        )?;
+        let mut columns = Columns::new([
+            ("service", Side::Left),
+            ("site", Side::Left),
+            ("state", Side::Left),
+            ("ms", Side::Right),
+            ("rank", Side::Right),
+            ("reason", Side::Left),
+        ]);
+        for site in &stats.sites {
+            let rank = site
+                .rank
+                .map_or_else(|| "-".to_owned(), |rank| rank.to_string());
+            columns.row([
+                site.service.clone(),
+                site.site.clone(),
+                site.state.clone(),
+                number(site.time_ms, 1),
+                rank,
+                site.reason.clone().unwrap_or_default(),
+            ]);
+        }
+        writeln!(out)?;
+        columns.write("", out)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::error::{ConfigError, ErrorKind};
+use crate::columns::printable;
 
 /// A place in the file: where it begins and by which key one gets there.
 #[derive(Clone, Debug)]
@@ -64,10 +65,11 @@ impl<'t> Report<'t> {
             file: self.file.to_owned(),
             line,
             column,
-            key: printable(at.key.clone()),
+            // What a file contains must not move a terminal's cursor, and each error stays on one line.
+            key: printable(&at.key),
             kind,
-            message: printable(message.into()),
-            remedy: printable(remedy.into()),
+            message: printable(&message.into()),
+            remedy: printable(&remedy.into()),
         });
     }
 
@@ -118,20 +120,4 @@ impl<'t> Report<'t> {
         errors.sort_by_key(|error| (error.line, error.column));
         errors
     }
-}
-
-/// `text` with control characters escaped: what a file contains must not move a terminal's cursor, and
-/// each error stays on one line.
-fn printable(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    let mut escaped = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        match character.is_control() {
-            true => escaped.extend(character.escape_default()),
-            false => escaped.push(character),
-        }
-    }
-    escaped
 }

@@ -124,7 +124,7 @@ fn converse(mut stream: UnixStream, request: &Request) -> io::Result<Vec<u8>> {
 /// It is no name.
 pub fn service(text: Option<&str>) -> Result<Option<String>, NameError> {
     let name = text.map(str::parse::<OwnerName>).transpose()?;
-    Ok(name.map(|name| name.to_string().trim_end_matches('.').to_owned()))
+    Ok(name.map(|name| name.without_dot()))
 }
 
 /// For a reply that is none to what was asked.

@@ -29,7 +29,7 @@ pub struct Daemon {
 /// Asks how the sites of a service are chosen.
 pub fn explanation(node: &Node, service: &OwnerName, family: Family, vantage: u32) -> Daemon {
     let request = Request::Explain {
-        name: service.to_string().trim_end_matches('.').to_owned(),
+        name: service.without_dot(),
         family,
         vantage,
     };

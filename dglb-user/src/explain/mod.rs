@@ -309,8 +309,8 @@ where
         });
         notes.extend(more);
         Ok(Explained {
-            name: trimmed(&question.name),
-            asked_as: (*query.name != question.name).then(|| trimmed(query.name)),
+            name: question.name.without_dot(),
+            asked_as: (*query.name != question.name).then(|| query.name.without_dot()),
             qtype: match query.family {
                 Family::Ipv4 => "A",
                 Family::Ipv6 => "AAAA",
@@ -318,7 +318,7 @@ where
             from: query.source,
             subnet: query.subnet.map(|net| net.to_string()),
             node: self.config.node.name.clone(),
-            service: is_service(walk.role).then(|| trimmed(&walk.entry)),
+            service: is_service(walk.role).then(|| walk.entry.without_dot()),
             role: match self.config.role {
                 Role::DnsB(_) => "dns-b",
                 Role::DnsLb(_) => "dns-lb",
@@ -513,8 +513,4 @@ fn is_service(role: NameRole) -> bool {
         | NameRole::LbCname => true,
         NameRole::BApex | NameRole::BPresent | NameRole::BEmpty => false,
     }
-}
-
-fn trimmed(name: &OwnerName) -> String {
-    name.to_string().trim_end_matches('.').to_owned()
 }

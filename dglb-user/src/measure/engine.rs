@@ -30,7 +30,6 @@ use super::{
     schedule::Schedule,
     services::{Carried, Services, View},
     store::key_of,
-    timings::Timings,
 };
 use crate::{
     config::{DnsLb, Family, LbService, Location},
@@ -42,6 +41,7 @@ use crate::{
         message::{FromProber, ToProber},
         spec::Spec,
     },
+    timings::Timings,
 };
 
 /// How long a start waits for the first results.

@@ -35,12 +35,10 @@ mod store;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod timings;
 mod watching;
 
 pub use self::{
     engine::{Command, Inputs, run},
     services::Carried,
     store::{Store, StoreError},
-    timings::Timings,
 };

@@ -191,7 +191,7 @@ fn start_with(dns_lb: DnsLb, manners: &[(&str, Manner)], carried: Carried) -> Wo
         asked: asked_receiver,
         first: first_sender,
         carried,
-        timings: Timings::default(),
+        timings: crate::timings::Timings::default(),
         stop: stop.clone(),
     }));
     World {

@@ -83,20 +83,7 @@ impl Failure {
 
     /// Whether its text is as [`Self::bounded`] leaves it.
     pub fn is_bounded(&self) -> bool {
-        match self {
-            Self::Tls(text) | Self::Command(text) | Self::Io(text) | Self::Local(text) => {
-                text.len() <= MAX_TEXT && !text.contains(char::is_control)
-            }
-            Self::Refused
-            | Self::Reset
-            | Self::TimedOut
-            | Self::Status(_)
-            | Self::Body
-            | Self::TooLarge
-            | Self::Aborted
-            | Self::Malformed
-            | Self::NotSendable => true,
-        }
+        self.clone().bounded() == *self
     }
 
     fn text_mut(&mut self) -> Option<&mut String> {

@@ -39,8 +39,8 @@ use crate::{
     clock::monotonic_ns,
     config::{Config, DnsB, Role},
     event::{Asked, Event, Rejection, Serving},
-    measure::Timings,
     tables::{Change, Tables, resolver_key},
+    timings::Timings,
 };
 
 /// How often leases are looked at and counters are written.

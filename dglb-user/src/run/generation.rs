@@ -23,9 +23,10 @@ use crate::{
     config::Config,
     event::{Asked, Event, Serving},
     listen::{Sockets, UserCounters},
-    measure::{Carried, Timings},
+    measure::Carried,
     publish::Publisher,
     tables::Tables,
+    timings::Timings,
 };
 
 /// Events under way from the map protocol and the engine to the publisher.

@@ -12,8 +12,9 @@ use crate::{
     config::{Config, Role},
     event::{Asked, Event, Serving},
     label::Label,
-    measure::{self, Carried, Command, Inputs, Store, Timings},
+    measure::{self, Carried, Command, Inputs, Store},
     probe::handle::{self, Program},
+    timings::Timings,
 };
 
 /// Commands of people, and watched services that were asked for, under way.

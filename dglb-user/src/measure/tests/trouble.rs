@@ -59,7 +59,7 @@ async fn a_prober_that_takes_no_orders_stops_no_answer() {
         asked: asked_receiver,
         first: first_sender,
         carried: Carried::default(),
-        timings: Timings::default(),
+        timings: crate::timings::Timings::default(),
         stop: stop.clone(),
     }));
     // The start does not wait for ever…
